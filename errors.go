@@ -1,0 +1,133 @@
+package filelock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Errors of construction.
+var (
+	// ErrInvalid is matched by the errors for unusable arguments: an empty
+	// path, a path that is a directory, an option out of range, a nil context.
+	ErrInvalid = errors.New("invalid argument")
+)
+
+// Errors of acquisition.
+var (
+	// ErrLocked is matched by the error of TryLock and TryAcquire when
+	// another contender holds the lock or is in the queue.
+	ErrLocked = errors.New("the lock is busy")
+	// ErrTimeout is matched when the time set by WithTimeout ran out. That
+	// error matches context.DeadlineExceeded too.
+	ErrTimeout = errors.New("timeout")
+	// ErrDeadlock is matched when the owner named by the context already
+	// holds the path's lock, and this FileLock is not reentrant.
+	ErrDeadlock = errors.New("this owner already holds the lock")
+	// ErrNoOwner is matched when a reentrant lock is acquired with a context
+	// that names no owner, see ContextWithOwner.
+	ErrNoOwner = errors.New("the context names no owner")
+)
+
+// Errors of a held lock.
+var (
+	// ErrNotLocked is matched when what is not held is released.
+	ErrNotLocked = errors.New("not locked")
+	// ErrLost is matched when the lock's ticket was removed or changed by
+	// somebody else, so that another may have entered.
+	ErrLost = errors.New("the lock was lost")
+)
+
+// Error is an error of one operation on one lock. It matches what it wraps.
+type Error struct {
+	Op   string // "new", "acquire", "try", "release", "inspect", "reap"
+	Path string // the target
+	Err  error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("filelock: %s %s: %v", e.Op, e.Path, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// BusyError is the error of every acquisition that failed because somebody is
+// ahead. It matches ErrLocked if the acquisition did not want to wait;
+// ErrTimeout and context.DeadlineExceeded if WithTimeout ended it; else the
+// context's error and its cause.
+type BusyError struct {
+	Op     string // "acquire" or "try"
+	Path   string // the target
+	Holder Ticket // the first in the queue; its Path is "" if it left meanwhile
+	// Ahead is how many contenders were ahead, the holder included, as far as
+	// was known when the acquisition took its place or last looked. Goroutines
+	// of this process count one each.
+	Ahead  int
+	Waited time.Duration
+	Err    error // why the acquisition gave up
+}
+
+func (e *BusyError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "filelock: %s: ", e.Path)
+	if e.Holder.Path != "" {
+		fmt.Fprintf(&b, "held by %s", e.Holder)
+	} else {
+		b.WriteString("just released")
+	}
+	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
+	if errors.Is(e.Err, ErrLocked) {
+		b.WriteString(e.Err.Error())
+	} else {
+		fmt.Fprintf(&b, "gave up after %v: %v", roundWait(e.Waited), e.Err)
+	}
+	return b.String()
+}
+
+func (e *BusyError) Unwrap() error { return e.Err }
+
+// roundWait makes a duration short to read: three digits or so.
+func roundWait(d time.Duration) time.Duration {
+	for unit := time.Second; unit > time.Nanosecond; unit /= 10 {
+		if d >= 100*unit {
+			return d.Round(unit)
+		}
+	}
+	return d
+}
+
+var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
+
+// explain puts what went wrong in the queue into the package's own terms.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, queue.ErrGone):
+		return fmt.Errorf("%w: its ticket was removed by somebody else while it waited", ErrLost)
+	case errors.Is(err, queue.ErrMoved):
+		return fmt.Errorf("%w: its ticket's modification time was changed by somebody else", ErrLost)
+	default:
+		return err
+	}
+}
+
+// reason returns why a wait ended early: the context's error, with its cause
+// where that says more.
+func reason(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return &waitEnded{err: err, cause: cause}
+}
+
+// waitEnded matches a context's error and its cause.
+type waitEnded struct{ err, cause error }
+
+func (e *waitEnded) Error() string { return fmt.Sprintf("%v: %v", e.err, e.cause) }
+
+func (e *waitEnded) Unwrap() []error { return []error{e.err, e.cause} }

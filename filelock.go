@@ -1,0 +1,300 @@
+// Package filelock is a lock between processes, and between the goroutines of
+// each, kept in files beside what it protects.
+//
+// # Guarantees
+//
+//   - Exclusion: of all contenders for one path, at most one holds the lock,
+//     on every filesystem that shows a process the names it created itself and
+//     those created before. Clocks play no part in it.
+//   - Order: whoever has taken a place in the queue is served before anyone
+//     who arrives later, processes and goroutines alike.
+//   - Recovery: a contender that dies, however, is passed by. Its ticket is
+//     removed when there is proof of its death, and never without.
+//   - Cancellation: a wait ends when its context does, and leaves nothing.
+//
+// # Not guaranteed
+//
+//   - A holder that is stopped for long and then goes on writes without
+//     knowing what happened meanwhile. No lock can prevent that; only the
+//     resource can.
+//   - Tickets must be left alone: who deletes or touches them from outside may
+//     let two in. The holder learns of a deletion when it releases (ErrLost).
+//   - Where a filesystem is shared by several machines, the death of a process
+//     on another machine cannot be seen, and its ticket blocks until an
+//     operator removes it.
+//   - Programs that follow the plain rule of the Python package
+//     simple-file-lock need WithPlainPeers.
+//   - Two hard links to one file, and two spellings that differ in case only
+//     on a filesystem that ignores it, are two locks.
+//
+// # How
+//
+// Each contender creates a file of its own beside the target,
+//
+//	<target>.lock.<hostname>.<pid>.<token>.pid
+//
+// and the lock goes round in ascending order of the files' modification times.
+// The target itself is never touched and need not exist. The algorithm and its
+// proof are in internal/queue.
+package filelock
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+)
+
+// A FileLock is one handle on the lock of a path. It is safe for use by
+// several goroutines, which exclude each other like processes do; so do several
+// FileLocks of one path. It must not be copied, and its zero value is not
+// usable: see New.
+//
+// It is no sync.Locker, because acquiring can fail. It needs no closing: when
+// the lock is not held, nothing is kept but, for a second, an open directory.
+type FileLock struct {
+	path  string
+	queue ticketdir.Queue
+	cfg   config
+	site  *site
+	line  *local.Line
+
+	mu    sync.Mutex
+	holds []*hold
+}
+
+// New returns a lock for path, which names a file; it need not exist. The path
+// is resolved here, once: relative to the working directory, and through
+// symbolic links as far as it exists. No file is created, but with
+// WithCreateDirs the missing directories are.
+//
+// The error is an *Error. It matches ErrInvalid for an unusable path or option
+// and fs.ErrNotExist for a missing directory; others are the filesystem's.
+func New(path string, opts ...Option) (*FileLock, error) {
+	l, err := newLock(path, opts)
+	if err != nil {
+		return nil, &Error{Op: "new", Path: path, Err: err}
+	}
+	return l, nil
+}
+
+func newLock(path string, opts []Option) (*FileLock, error) {
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	target, err := canonical(path)
+	if err != nil {
+		return nil, err
+	}
+	q, err := cfg.queueOf(target)
+	if err != nil {
+		return nil, err
+	}
+	l := &FileLock{path: target, queue: q, cfg: cfg, site: siteOf(q)}
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
+	return l, nil
+}
+
+// Path returns the target's path, absolute and with its symbolic links
+// resolved.
+func (l *FileLock) Path() string { return l.path }
+
+// Held reports whether the lock is held through l. It never blocks.
+func (l *FileLock) Held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.holds) > 0
+}
+
+// Acquire waits for the lock and takes it. It returns nil when it is held, to
+// be given back with Unlock. It blocks until then, or until ctx is done or the
+// time of WithTimeout has passed; a context that is done already loses even if
+// the lock is free.
+//
+// If somebody was ahead, the error is a *BusyError. Any other is an *Error,
+// which matches ErrDeadlock, ErrNoOwner, ErrInvalid (nil context) or wraps the
+// filesystem's, such as fs.ErrPermission, at once. After any error nothing is
+// held and the own ticket is gone.
+func (l *FileLock) Acquire(ctx context.Context) error {
+	_, err := l.acquire(ctx, false)
+	return err
+}
+
+// TryLock takes the lock if it is free. Otherwise it fails with a *BusyError
+// that matches ErrLocked: it never waits in the queue and never jumps it. Of
+// several that try a free lock at once exactly one succeeds.
+//
+// It returns within the time of a few system calls, save for one case: while
+// the first in the queue may be dead but the proof takes a second, it waits
+// for that, at most a second and a half.
+//
+// A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
+func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
+
+// TryAcquire is TryLock for the owner that ctx names. If ctx is done, it fails
+// with the context's error.
+func (l *FileLock) TryAcquire(ctx context.Context) error {
+	_, err := l.acquire(ctx, true)
+	return err
+}
+
+// Unlock gives back what the last Acquire or TryLock through l took. Any
+// goroutine may call it.
+//
+// The error is an *Error. It matches ErrNotLocked if nothing is held through
+// l, and ErrLost if the lock was lost meanwhile; then it is no longer held.
+// After any other error, the ticket could not be removed: the lock is still
+// held, and Unlock may be called again.
+func (l *FileLock) Unlock() error {
+	l.mu.Lock()
+	if len(l.holds) == 0 {
+		l.mu.Unlock()
+		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
+	}
+	h := l.holds[len(l.holds)-1]
+	l.mu.Unlock()
+	return l.release(h)
+}
+
+// Hold is Acquire, but what it takes is given back by the function it returns,
+// exactly and once: further calls of release do nothing and return what the
+// first one did. An error that leaves the lock held, as with Unlock, is not
+// kept, and release may be called again.
+func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
+	h, err := l.acquire(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	done := false
+	var result error
+	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !done {
+			result = l.release(h)
+			done = result == nil || errors.Is(result, ErrLost) || errors.Is(result, ErrNotLocked)
+		}
+		return result
+	}, nil
+}
+
+// Do calls fn while the lock is held, and gives it back when fn returns or
+// panics. It returns the error of the acquisition, or those of fn and of the
+// release, joined.
+func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+	h, err := l.acquire(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.release(h)) }()
+	return fn(ctx)
+}
+
+// hold is one successful acquisition through a FileLock.
+type hold struct{ grant *grant }
+
+func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
+	op := "acquire"
+	if try {
+		op = "try"
+	}
+	if ctx == nil {
+		return nil, &Error{Op: op, Path: l.path, Err: errNilContext}
+	}
+	if ctx.Err() != nil {
+		return nil, &Error{Op: op, Path: l.path, Err: reason(ctx)}
+	}
+	owner := ownerOf(ctx)
+	if l.cfg.reentrant && owner == nil {
+		return nil, &Error{Op: op, Path: l.path, Err: ErrNoOwner}
+	}
+	if l.cfg.timeout > 0 && !try {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, l.cfg.timeout, ErrTimeout)
+		defer cancel()
+	}
+	began := time.Now()
+	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
+	g, err := l.site.claim(ctx, asked)
+	if g == asked {
+		err = l.enter(ctx, g, began)
+	}
+	if err != nil {
+		return nil, l.failure(ctx, op, asked, began, err)
+	}
+	h := &hold{grant: g}
+	l.mu.Lock()
+	l.holds = append(l.holds, h)
+	l.mu.Unlock()
+	return h, nil
+}
+
+// enter takes the lock for a new grant.
+func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
+	acquire := l.line.Acquire
+	if g.try {
+		acquire = l.line.Try
+	}
+	at, err := acquire(ctx, g)
+	if err != nil {
+		l.site.settle(g, nil)
+		return err
+	}
+	p := at.(*place)
+	l.site.settle(g, p)
+	p.debug("acquire", zap.Duration("waited", time.Since(began)))
+	return nil
+}
+
+// failure makes an acquisition's error.
+func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.Time, err error) error {
+	switch {
+	case errors.Is(err, queue.ErrBusy), errors.Is(err, local.ErrBusy):
+		err = ErrLocked
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		err = reason(ctx)
+	default:
+		return &Error{Op: op, Path: l.path, Err: explain(err)}
+	}
+	busy := &BusyError{Op: op, Path: l.path, Ahead: g.ahead, Waited: time.Since(began), Err: err}
+	if g.first.Name != "" {
+		busy.Holder, _ = describe(l.queue, g.first)
+	}
+	return busy
+}
+
+// release gives h back. If that fails so that it is still held, h stays.
+func (l *FileLock) release(h *hold) error {
+	l.mu.Lock()
+	i := -1
+	for j := range l.holds {
+		if l.holds[j] == h {
+			i = j
+		}
+	}
+	if i < 0 {
+		l.mu.Unlock()
+		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
+	}
+	l.holds = append(l.holds[:i], l.holds[i+1:]...)
+	l.mu.Unlock()
+
+	held, err := l.site.release(h.grant, l.cfg.batch)
+	if held {
+		l.mu.Lock()
+		l.holds = append(l.holds, h)
+		l.mu.Unlock()
+	}
+	if err != nil {
+		return &Error{Op: "release", Path: l.path, Err: err}
+	}
+	return nil
+}

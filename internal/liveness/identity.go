@@ -1,0 +1,45 @@
+package liveness
+
+import (
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/filelock-go/filelock/internal/ticket"
+)
+
+// Identity is what this process can say of itself in its tickets, and what it
+// compares others' tickets with.
+type Identity struct {
+	RawHost  string // as the system gives it, for plain tickets
+	Host     string // as our tickets have it
+	PID      int
+	Start    uint64 // 0 where the system has no start that survives a clock step
+	BootID   string // "" where the system has none
+	PIDSpace ticket.Hash
+	// InitialPIDs is whether pids here are the machine's own.
+	InitialPIDs bool
+}
+
+// Self returns this process's identity, read once.
+var Self = sync.OnceValue(func() Identity {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	id := Identity{RawHost: host, Host: ticket.Hostname(host), PID: os.Getpid()}
+	id.fill()
+	return id
+})
+
+// Place returns the hash of the directory's filesystem as this boot sees it.
+func (id Identity) Place(device uint64) ticket.Hash {
+	if id.BootID == "" {
+		return 0
+	}
+	return ticket.HashOf(id.BootID, "device", strconv.FormatUint(device, 10))
+}
+
+func pidSpace(bootID string, namespace uint64) ticket.Hash {
+	return ticket.HashOf(bootID, "pid", strconv.FormatUint(namespace, 10))
+}

@@ -1,0 +1,44 @@
+//go:build !linux
+
+package liveness
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/shirou/gopsutil/v3/host"
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+func (id *Identity) fill() {
+	machine, err := host.HostIDWithContext(context.Background())
+	if err != nil || machine == "" {
+		return
+	}
+	// There is no boot id to be had everywhere, so pids are compared by
+	// machine; a reused pid shows by its start where starts can be compared.
+	// Without a boot id there is no place, and a witness counts only if held.
+	id.PIDSpace = pidSpace(machine, 0)
+	id.InitialPIDs = true
+	id.Start = startOf(id.PID)
+}
+
+// startOf returns the process's start where the system stores it at the fork,
+// so that it stays the same number when the wall clock is stepped. FreeBSD
+// adds the boot time when asked, and its answers move with the clock.
+func startOf(pid int) uint64 {
+	switch runtime.GOOS {
+	case "darwin", "windows", "netbsd", "openbsd":
+	default:
+		return 0
+	}
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return 0
+	}
+	ms, err := p.CreateTime()
+	if err != nil || ms <= 0 {
+		return 0
+	}
+	return uint64(ms)
+}

@@ -1,0 +1,17 @@
+package liveness
+
+// Process is what the process table says of a ticket's owner.
+type Process int
+
+const (
+	// ProcessUnknown: the table could not be asked, or tells of other pids.
+	ProcessUnknown Process = iota
+	// ProcessRuns: a process with that pid and that start runs.
+	ProcessRuns
+	// ProcessGone: no process has that pid.
+	ProcessGone
+	// ProcessZombie: it has ended and waits to be reaped.
+	ProcessZombie
+	// ProcessOther: the pid is another process's by now.
+	ProcessOther
+)

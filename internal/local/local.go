@@ -1,0 +1,256 @@
+// Package local lets the goroutines of one process share one place in a queue
+// between processes.
+//
+// The goroutines stand in a line of their own, first come first served. The
+// one at its head leads: it takes a ticket, waits until it is first between
+// the processes, and holds. When it leaves, the next one may go on with the
+// same ticket, for a while; then a new ticket is taken at the tail of the queue
+// before the old one is given up, so that processes alternate.
+package local
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrBusy is returned by Try when another goroutine holds or waits.
+var ErrBusy = errors.New("local: another goroutine is ahead")
+
+// Place is one place in the queue between processes. One goroutine at a time
+// uses it.
+type Place interface {
+	// Join takes the place at the tail. On error there is none.
+	Join() error
+	// Resumable reports whether an error of Wait left the place in the queue,
+	// so that another goroutine may go on waiting there.
+	Resumable(err error) bool
+	// Leave gives the place up. It reports false if the place could not be
+	// given up, so that it is still held.
+	Leave() (left bool, err error)
+	// Lost reports whether the place was lost while it was held.
+	Lost() bool
+}
+
+// Attempt is how one goroutine acquires.
+type Attempt interface {
+	// New returns a place yet to join.
+	New() Place
+	// Wait waits at a place: Place.Wait, but for those who only try.
+	Wait(ctx context.Context, p Place) error
+	// Behind is called once when the attempt fails in the line: front is where
+	// the line's leader waits or what its holder holds, if any, and goroutines
+	// is how many are ahead.
+	Behind(front Place, goroutines int)
+}
+
+// Line is the line of one process's goroutines for one queue. The zero value
+// is ready to use.
+type Line struct {
+	mu      sync.Mutex
+	busy    bool  // somebody leads, holds or leaves
+	front   Place // where the leader waits, or what the holder holds
+	spare   Place // in the queue for whoever comes next
+	first   time.Time
+	waiters list.List // of *waiter
+}
+
+// waiter is a goroutine in the line.
+type waiter struct {
+	attempt Attempt
+	turn    chan turn // one turn is sent, once the waiter is out of the list
+}
+
+// turn is what a waiter is given: the lock, or the lead with a place that is
+// already in the queue, or nil.
+type turn struct {
+	granted bool
+	place   Place
+}
+
+// Acquire returns the place held. On error nothing is held.
+func (l *Line) Acquire(ctx context.Context, a Attempt) (Place, error) {
+	l.mu.Lock()
+	if !l.busy {
+		l.busy = true
+		l.mu.Unlock()
+		return l.lead(ctx, a, nil)
+	}
+	w := &waiter{attempt: a, turn: make(chan turn, 1)}
+	el := l.waiters.PushBack(w)
+	l.mu.Unlock()
+
+	select {
+	case t := <-w.turn:
+		return l.take(ctx, a, t)
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	select {
+	case t := <-w.turn:
+		// It was given to us as we gave up; others are behind us.
+		l.mu.Unlock()
+		l.decline(t)
+	default:
+		a.Behind(l.front, l.before(el)+1)
+		l.waiters.Remove(el)
+		l.mu.Unlock()
+	}
+	return nil, ctx.Err()
+}
+
+// Try is Acquire for those who do not wait behind other goroutines.
+func (l *Line) Try(ctx context.Context, a Attempt) (Place, error) {
+	l.mu.Lock()
+	if l.busy {
+		a.Behind(l.front, l.waiters.Len()+1)
+		l.mu.Unlock()
+		return nil, ErrBusy
+	}
+	l.busy = true
+	l.mu.Unlock()
+	return l.lead(ctx, a, nil)
+}
+
+// before returns how many waiters are ahead of one. l.mu is held.
+func (l *Line) before(el *list.Element) (n int) {
+	for el = el.Prev(); el != nil; el = el.Prev() {
+		n++
+	}
+	return n
+}
+
+func (l *Line) take(ctx context.Context, a Attempt, t turn) (Place, error) {
+	if ctx.Err() != nil {
+		l.decline(t)
+		return nil, ctx.Err()
+	}
+	if t.granted {
+		return t.place, nil
+	}
+	return l.lead(ctx, a, t.place)
+}
+
+func (l *Line) decline(t turn) {
+	if !t.granted {
+		l.abdicate(t.place)
+	} else if held, _ := l.Release(t.place, 0); held {
+		// Nobody is there to try again: whoever comes next has it.
+		l.mu.Lock()
+		l.front, l.spare = nil, t.place
+		l.next(turn{})
+		l.mu.Unlock()
+	}
+}
+
+// lead takes the line to the head of the queue between processes. p is a place
+// in it already, or nil.
+func (l *Line) lead(ctx context.Context, a Attempt, p Place) (Place, error) {
+	if p == nil {
+		l.mu.Lock()
+		p, l.spare = l.spare, nil
+		l.mu.Unlock()
+	}
+	if p == nil {
+		p = a.New()
+		if err := p.Join(); err != nil {
+			l.abdicate(nil)
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	l.front = p
+	l.mu.Unlock()
+	err := a.Wait(ctx, p)
+	switch {
+	case err == nil:
+		l.mu.Lock()
+		l.first = time.Now()
+		l.mu.Unlock()
+		return p, nil
+	case p.Resumable(err):
+		l.abdicate(p)
+	default:
+		l.mu.Lock()
+		leaveErr := l.leave(p)
+		l.mu.Unlock()
+		l.abdicate(nil)
+		err = errors.Join(err, leaveErr)
+	}
+	return nil, err
+}
+
+// abdicate hands the lead, and the place in the queue if there is one, to the
+// next goroutine. With nobody there, it gives the place up.
+func (l *Line) abdicate(p Place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.front = nil
+	if p != nil && l.waiters.Len() == 0 {
+		l.leave(p)
+		p = nil // somebody may have come meanwhile, and starts anew
+	}
+	l.next(turn{place: p})
+}
+
+// leave gives up a place that nobody holds. If that fails, the place is kept
+// for the next one, who tries again after it. l.mu is held, but not meanwhile.
+func (l *Line) leave(p Place) error {
+	l.mu.Unlock()
+	left, err := p.Leave()
+	l.mu.Lock()
+	if !left {
+		l.spare = p
+	}
+	return err
+}
+
+// next gives t to the first waiter, if any. l.mu is held.
+func (l *Line) next(t turn) {
+	el := l.waiters.Front()
+	if el == nil {
+		l.busy = false
+		return
+	}
+	l.waiters.Remove(el).(*waiter).turn <- t
+}
+
+// Release gives up p, as returned by Acquire; if it came to the head no longer
+// than batch ago, it goes to the next goroutine instead. held reports that p
+// could not be given up and is still held by the caller.
+func (l *Line) Release(p Place, batch time.Duration) (held bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	el := l.waiters.Front()
+	if el != nil && batch > 0 && !p.Lost() && time.Since(l.first) < batch {
+		l.next(turn{granted: true, place: p})
+		return false, nil
+	}
+	// Join and Leave take their time: let others get in line meanwhile. The
+	// line stays busy, so nobody else gets at the place.
+	if el != nil && l.spare == nil {
+		spare := el.Value.(*waiter).attempt.New()
+		l.mu.Unlock()
+		if spare.Join() != nil {
+			spare = nil // let the next one see the error for itself
+		}
+		l.mu.Lock()
+		l.spare = spare
+	}
+	l.mu.Unlock()
+	left, err := p.Leave()
+	l.mu.Lock()
+	if !left {
+		return true, err
+	}
+	spare := l.spare
+	l.front, l.spare = nil, nil
+	if spare != nil && l.waiters.Len() == 0 { // all gave up meanwhile
+		l.leave(spare)
+		spare = nil
+	}
+	l.next(turn{place: spare})
+	return false, err
+}

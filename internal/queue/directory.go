@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+var (
+	// ErrBusy is returned by Try when another contender is ahead.
+	ErrBusy = errors.New("queue: another contender is ahead")
+	// ErrGone is returned when the own ticket was removed by somebody else.
+	ErrGone = errors.New("queue: own ticket is gone")
+	// ErrMoved is returned when somebody else changed the own ticket's number.
+	ErrMoved = errors.New("queue: own ticket's number was changed")
+	// ErrTop is returned when no number above all others can be stored.
+	ErrTop = errors.New("queue: no number can be stored above that of")
+)
+
+// Ticket is one contender's file.
+type Ticket struct {
+	Name   string
+	Number Number
+	Plain  bool // its owner follows the plain rule and never raises
+}
+
+// Before reports whether t is ahead of u.
+func (t Ticket) Before(u Ticket) bool { return t.compare(u) < 0 }
+
+func (t Ticket) compare(u Ticket) int {
+	if c := t.Number.Compare(u.Number); c != 0 {
+		return c
+	}
+	return strings.Compare(t.Name, u.Name)
+}
+
+// Directory is where the tickets are, as the owner of one ticket uses it.
+type Directory interface {
+	// Create makes the own ticket and returns its name.
+	Create() (name string, err error)
+	// List returns all tickets, the own one too: each that is there from the
+	// listing's beginning to its end, with a number read after it began.
+	List() ([]Ticket, error)
+	// Renumber stores n as the own number and returns what was kept of it.
+	Renumber(n Number) (stored Number, err error)
+	// Announce makes a raised number visible where attributes may be cached.
+	Announce(n Number) error
+	// Settle tells that the own number is final. ErrGone: the ticket is gone.
+	Settle() error
+	// Confirm returns the own number as it is now. ErrGone: it is gone.
+	Confirm() (Number, error)
+	// Remaining returns those of ts that a listing begun now still shows.
+	Remaining(ts []Ticket) ([]Ticket, error)
+	// Remove removes the own ticket. ErrGone: it was gone already.
+	Remove() error
+}
+
+// Standing is what another's ticket means to those behind it.
+type Standing int
+
+const (
+	Gone        Standing = iota // removed, or its owner is dead: out of the way
+	Provisional                 // its owner may still be in the doorway
+	Final                       // its owner waits or holds
+)
+
+// Others is what a contender can learn about other contenders' tickets.
+type Others interface {
+	// Look returns t as it is now. It removes a dead ticket if it may.
+	Look(t Ticket) (now Ticket, s Standing, err error)
+	// Watch begins to watch t.
+	Watch(t Ticket) Watch
+}
+
+// Watch is a watch on one ticket.
+type Watch interface {
+	// Wait returns nil when the ticket may have changed since the last call,
+	// or the watch began; soon, within milliseconds in any case. It returns
+	// the context's error when ctx is done.
+	Wait(ctx context.Context, soon bool) error
+	Stop()
+}

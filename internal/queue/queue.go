@@ -1,0 +1,269 @@
+// Package queue is the algorithm: how contenders that share nothing but a
+// directory take turns, in order, never two at once.
+//
+// Every contender owns one ticket, a file under a fresh name. The ticket's
+// number is the file's modification time; tickets are ordered by (number,
+// name), and the lowest enters. Letting the lowest of a single listing enter,
+// with nothing more, is unsafe: B may create its ticket after A has entered
+// and still draw A's number, or a smaller one after the clock stepped back.
+// The cure is Lamport's bakery [1] with the modification time as the number.
+//
+//	R1  visible first   create the own ticket, and only then list.
+//	R2  doorway         if the highest other number in that first listing is
+//	                    not below the own one, raise the own number above it,
+//	                    once. Then the number is final.
+//	R3  then decide     only a listing begun after the number is final decides.
+//	R4  enter           when that listing shows no lower ticket.
+//	R5  wait            else until each lower ticket is gone, dead, or has
+//	                    risen above ours: watch one, look once more after the
+//	                    watch is set, and look at the rest before entering.
+//	R6  numbers rise    and after the doorway never change.
+//	R7  leave           by removing the own ticket and nothing else.
+//	R8  dead tickets    may be removed by anyone; in doubt, alive.
+//	R9  gone            is for ever, since names are never used again.
+//
+// Why two are never inside. Let i have decided by listing L, begun after its
+// number n was final, and let j be any other ticket that is inside or comes
+// in later.
+//
+//   - j was not in L. A listing shows whatever stays in the directory from its
+//     beginning to its end, so j was created after L began. j's own first
+//     listing is later still (R1): it shows i with its final n, and R2 puts j
+//     above i. So j sees i below itself and waits.
+//   - j was in L, higher than i. Numbers only rise (R6), so j ends above i,
+//     and its deciding listing, which began after it rose, shows i. j waits.
+//   - j was in L, lower than i. Then i waited until j had left, was dead, or
+//     had risen above i. The first two are for ever (R9) and the third is the
+//     case above.
+//
+// Nothing here depends on clocks, on their steps or on how coarse the stored
+// times are: they decide the order, never the exclusion. Since i has the last
+// word on its lower tickets one at a time, it may wait for them one at a time;
+// waiting for the highest of them first wakes one contender at each hand-off.
+//
+// Fairness: by the first case, whoever arrives once i's number is final ends
+// above i and cannot enter before i has left.
+//
+// Peers that know only the plain rule never raise, so one of them that arrives
+// in the tick of a raised holder's creation sees itself lowest. R12 (Contender
+// option plainPeers) has a contender that may enter sink first: it sets its
+// number to the epoch, so that every plain ticket from then on waits for it,
+// and lists once more for those from before.
+//
+// [1] L. Lamport, A New Solution of Dijkstra's Concurrent Programming Problem,
+// CACM 17(8), 1974.
+package queue
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Contender is one passage through the queue: Join, then Wait or Try until it
+// returns nil, then Leave. After any error but the context's, only Leave makes
+// sense; after the context's, Wait may be called again and keeps the place.
+// One goroutine at a time may use it; Ahead is safe at any time.
+type Contender struct {
+	dir        Directory
+	others     Others
+	plainPeers bool
+	final      bool // the doorway is behind us
+
+	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
+	own   Ticket
+	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
+}
+
+// New returns a contender for the queue in dir. With plainPeers it follows R12.
+func New(dir Directory, others Others, plainPeers bool) *Contender {
+	return &Contender{dir: dir, others: others, plainPeers: plainPeers}
+}
+
+// Ahead returns the first of the tickets known to be ahead, and their number.
+func (c *Contender) Ahead() (first Ticket, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ahead) > 0 {
+		first = c.ahead[0]
+	}
+	return first, len(c.ahead)
+}
+
+// Decided reports whether the doorway is passed: from then on the ticket keeps
+// others out, and may have let one in that it should not have if it is gone.
+func (c *Contender) Decided() bool { return c.final }
+
+// Own returns the own ticket. Its number is known after the doorway.
+func (c *Contender) Own() Ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own
+}
+
+// Join takes a ticket (R1). On error there is none.
+func (c *Contender) Join() error {
+	name, err := c.dir.Create()
+	if err != nil {
+		return err
+	}
+	c.setOwn(Ticket{Name: name})
+	return nil
+}
+
+func (c *Contender) setOwn(t Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = t
+}
+
+// Leave removes the ticket (R7).
+func (c *Contender) Leave() error { return c.dir.Remove() }
+
+// Wait returns nil when it is this contender's turn.
+func (c *Contender) Wait(ctx context.Context) error { return c.enter(ctx, false) }
+
+// Try is Wait, but fails with ErrBusy as soon as it is certain that another
+// contender is ahead. It waits only for tickets whose owners may still be in
+// the doorway and rise: without that, N contenders that try a free lock at the
+// same moment could each fail because of another.
+func (c *Contender) Try(ctx context.Context) error { return c.enter(ctx, true) }
+
+func (c *Contender) enter(ctx context.Context, try bool) error {
+	if !c.final {
+		if err := c.doorway(); err != nil {
+			return err
+		}
+	}
+	for {
+		if err := c.passAll(ctx, try); err != nil {
+			return err
+		}
+		if in, err := c.sink(); in || err != nil {
+			return err
+		}
+	}
+}
+
+// doorway makes the number final and decides (R2, R3).
+func (c *Contender) doorway() error {
+	number, others, err := c.list()
+	if err != nil {
+		return err
+	}
+	c.setOwn(Ticket{Name: c.own.Name, Number: number})
+	if len(others) > 0 {
+		top := slices.MaxFunc(others, Ticket.compare)
+		if top.Number.Compare(c.own.Number) >= 0 {
+			if err := c.raise(top); err != nil {
+				return err
+			}
+			if _, others, err = c.list(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.dir.Settle(); err != nil {
+		return err
+	}
+	c.final = true
+	c.decide(others)
+	return nil
+}
+
+// steps are what a raise adds, until the filesystem keeps one: they end above
+// FAT's two seconds.
+var steps = [...]time.Duration{1, 100, time.Microsecond, time.Millisecond, time.Second, 2 * time.Second}
+
+// raise makes the own number higher than top's (R2).
+func (c *Contender) raise(top Ticket) error {
+	for _, step := range steps {
+		want, ok := top.Number.Add(step)
+		if !ok {
+			break
+		}
+		stored, err := c.dir.Renumber(want)
+		if err != nil {
+			return err
+		}
+		if stored.Compare(top.Number) > 0 {
+			c.setOwn(Ticket{Name: c.own.Name, Number: stored})
+			return c.dir.Announce(stored)
+		}
+	}
+	return fmt.Errorf("%w %q", ErrTop, top.Name)
+}
+
+// list returns the own number as a listing shows it, and the others' tickets.
+func (c *Contender) list() (Number, []Ticket, error) {
+	all, err := c.dir.List()
+	if err != nil {
+		return Number{}, nil, err
+	}
+	i := slices.IndexFunc(all, func(t Ticket) bool { return t.Name == c.own.Name })
+	if i < 0 {
+		return Number{}, nil, ErrGone
+	}
+	number := all[i].Number
+	all[i] = all[len(all)-1]
+	return number, all[:len(all)-1], nil
+}
+
+// decide sets what to wait for: all the lower of these tickets (R4, R5).
+func (c *Contender) decide(others []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
+	slices.SortFunc(c.ahead, Ticket.compare)
+}
+
+// passAll waits for every ticket ahead, from the nearest on (R5).
+func (c *Contender) passAll(ctx context.Context, try bool) error {
+	waited := false
+	for len(c.ahead) > 0 {
+		last := len(c.ahead) - 1
+		if err := c.pass(ctx, c.ahead[last], try); err != nil {
+			return err
+		}
+		still, err := c.ahead[:last], error(nil)
+		if last > 0 {
+			if still, err = c.dir.Remaining(still); err != nil {
+				return err
+			}
+		}
+		c.decide(still)
+		waited = true
+	}
+	if !waited {
+		return nil
+	}
+	now, err := c.dir.Confirm()
+	if err == nil && now != c.own.Number {
+		err = ErrMoved
+	}
+	return err
+}
+
+// pass waits until t is no longer ahead.
+func (c *Contender) pass(ctx context.Context, t Ticket, try bool) error {
+	watch := c.others.Watch(t)
+	defer watch.Stop()
+	for {
+		// Looked at only now that the watch is set: a change before the watch
+		// is seen here, and one after it ends the Wait below.
+		now, standing, err := c.others.Look(t)
+		switch {
+		case err != nil:
+			return err
+		case standing == Gone, c.own.Before(now):
+			return nil
+		case try && standing == Final:
+			return ErrBusy
+		}
+		if err := watch.Wait(ctx, standing == Provisional); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,283 @@
+// Package ticket is the codec of ticket names. It is pure: nothing here
+// touches a filesystem.
+//
+// A ticket's name is
+//
+//	<target>.lock.<hostname>.<pid>.<token>.pid
+//
+// and everything that must be known to queue is in it, complete from the
+// moment the file exists. The token of our own tickets is
+//
+//	<nonce>-<start>-<pidspace>-<place>-<kind>
+//
+// Any other token makes a plain ticket, one of a program that follows the
+// simpler rule of the Python package simple-file-lock.
+package ticket
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+const (
+	infix     = ".lock."
+	suffix    = ".pid"
+	raisedEnd = ".raised"
+
+	maxHost  = 64
+	nonceLen = 32
+	hashLen  = 8
+	// numberLen is the length of a number in a raised entry's name: seconds
+	// and nanoseconds in hexadecimal.
+	numberLen = 16 + 8
+
+	// maxName is what every filesystem we know of takes.
+	maxName = 255
+	// maxTail is the longest that can follow the target's base name: the tail
+	// of a raised entry's name, which is longer than a ticket's.
+	maxTail = len(infix) + maxHost + 1 + 10 + 1 + // hostname, pid
+		nonceLen + 1 + 16 + 1 + hashLen + 1 + hashLen + 1 + 1 + 10 + // token
+		1 + numberLen + len(raisedEnd)
+	maxBase = maxName - maxTail
+)
+
+// Name is what a ticket's name says.
+type Name struct {
+	Host string
+	PID  int
+
+	// Plain tickets end here; Token is set for them only.
+	Plain bool
+	Token string
+
+	Nonce    string        // 32 hexadecimal digits
+	Start    uint64        // the process's start in ticks since boot; 0 is unknown
+	PIDSpace Hash          // boot and pid namespace
+	Place    Hash          // boot and device of the directory
+	Shared   bool          // kind s rather than x
+	Lease    time.Duration // whole seconds; 0 is none
+}
+
+// Hash identifies something without telling what. Zero is "unknown" and equals
+// nothing.
+type Hash uint32
+
+// HashOf returns the hash of parts. It is never zero.
+func HashOf(parts ...string) Hash {
+	h := fnv.New64a()
+	for _, part := range parts {
+		io.WriteString(h, part)
+		h.Write([]byte{0})
+	}
+	sum := h.Sum64()
+	return max(1, Hash(sum^sum>>32))
+}
+
+// Same reports whether both are known and equal.
+func (h Hash) Same(o Hash) bool { return h != 0 && h == o }
+
+// NewNonce returns 32 random hexadecimal digits.
+func NewNonce() string {
+	var b [nonceLen / 2]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// Hostname returns host as it is written in our tickets: every byte outside
+// [A-Za-z0-9_-] becomes an underscore, so that no dot confuses a parser.
+func Hostname(host string) string {
+	b := []byte(host[:min(len(host), maxHost)])
+	for i, c := range b {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			b[i] = '_'
+		}
+	}
+	if len(b) == 0 {
+		return "_"
+	}
+	return string(b)
+}
+
+// Prefix returns what the names of all tickets of a target begin with. base is
+// the target's base name; one that would make names too long is shortened by a
+// rule that depends on base alone, so that all contenders agree.
+func Prefix(base string) string {
+	if len(base) > maxBase {
+		base = shorten(base, base)
+	}
+	return base + infix
+}
+
+// PrefixIn is Prefix for a queue directory that many targets share.
+func PrefixIn(base, fullPath string) string { return shorten(base, fullPath) + infix }
+
+// shorten returns the beginning of base, and a hash of identity.
+func shorten(base, identity string) string {
+	const hashed = 16
+	if cut := maxBase - 1 - hashed; len(base) > cut {
+		for cut > maxBase/2 && !utf8.RuneStart(base[cut]) {
+			cut--
+		}
+		base = base[:cut]
+	}
+	sum := sha256.Sum256([]byte(identity))
+	return base + "~" + hex.EncodeToString(sum[:hashed/2])
+}
+
+// Format returns the ticket's name. For our own tickets only.
+func (n Name) Format(prefix string) string {
+	head, tail := n.Frame(prefix)
+	return head + n.Nonce + tail
+}
+
+// Frame returns what stands before and after the nonce, the only part in which
+// the tickets of one process for one queue differ.
+func (n Name) Frame(prefix string) (head, tail string) {
+	kind := "x"
+	if n.Shared {
+		kind = "s"
+	}
+	if n.Lease > 0 {
+		kind += strconv.FormatInt(int64(n.Lease/time.Second), 10)
+	}
+	return fmt.Sprintf("%s%s.%d.", prefix, n.Host, n.PID),
+		fmt.Sprintf("-%x-%08x-%08x-%s%s", n.Start, uint32(n.PIDSpace), uint32(n.Place), kind, suffix)
+}
+
+// Parse reads a ticket's name. It reports false for what is no ticket of the
+// queue with this prefix.
+//
+// The name is read from the right, because hostnames that others wrote may
+// have dots. A token of our own form with such a hostname is a ticket of
+// another target, whose name goes on after ".lock.": ours have no dots.
+func Parse(prefix, name string) (Name, bool) {
+	rest, ok := strings.CutPrefix(name, prefix)
+	if !ok {
+		return Name{}, false
+	}
+	if rest, ok = strings.CutSuffix(rest, suffix); !ok {
+		return Name{}, false
+	}
+	rest, token, ok := cutLast(rest)
+	if !ok || token == "" {
+		return Name{}, false
+	}
+	host, pidText, ok := cutLast(rest)
+	if !ok || host == "" {
+		return Name{}, false
+	}
+	pid, err := strconv.ParseInt(pidText, 10, 64)
+	if err != nil || pid <= 0 || pid > 1<<32 || pidText[0] == '+' {
+		return Name{}, false
+	}
+	n := Name{Host: host, PID: int(pid)}
+	if !n.parseToken(token) {
+		return Name{Host: host, PID: int(pid), Plain: true, Token: token}, true
+	}
+	return n, !strings.Contains(host, ".")
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// parseToken reads a token of our form. It takes only what Format writes, so
+// that a name has one meaning.
+func (n *Name) parseToken(token string) bool {
+	f := strings.Split(token, "-")
+	if len(f) != 5 || len(f[0]) != nonceLen || len(f[2]) != hashLen || len(f[3]) != hashLen || f[4] == "" {
+		return false
+	}
+	for _, hexDigits := range f[:4] {
+		if strings.Trim(hexDigits, "0123456789abcdef") != "" {
+			return false
+		}
+	}
+	start, err := strconv.ParseUint(f[1], 16, 64)
+	if err != nil || f[1] != strconv.FormatUint(start, 16) {
+		return false
+	}
+	pidSpace, _ := strconv.ParseUint(f[2], 16, 32)
+	place, _ := strconv.ParseUint(f[3], 16, 32)
+	lease, ok := parseLease(f[4][1:])
+	if kind := f[4][0]; !ok || kind != 'x' && kind != 's' {
+		return false
+	}
+	n.Nonce, n.Start, n.PIDSpace, n.Place = f[0], start, Hash(pidSpace), Hash(place)
+	n.Shared, n.Lease = f[4][0] == 's', lease
+	return true
+}
+
+func parseLease(text string) (time.Duration, bool) {
+	if text == "" {
+		return 0, true
+	}
+	sec, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || sec == 0 || text != strconv.FormatUint(sec, 10) {
+		return 0, false
+	}
+	return time.Duration(sec) * time.Second, true
+}
+
+// Raised returns the name of the entry that announces a ticket's raised number.
+func Raised(ticket string, n queue.Number) string {
+	return fmt.Sprintf("%s.%016x%08x%s", strings.TrimSuffix(ticket, suffix), uint64(n.Sec), uint32(n.Nsec), raisedEnd)
+}
+
+// ParseRaised reads the name of a raised entry.
+func ParseRaised(name string) (ticket string, n queue.Number, ok bool) {
+	rest, ok := strings.CutSuffix(name, raisedEnd)
+	if !ok {
+		return "", n, false
+	}
+	rest, digits, ok := cutLast(rest)
+	if !ok || len(digits) != numberLen || strings.Trim(digits, "0123456789abcdef") != "" {
+		return "", n, false
+	}
+	sec, _ := strconv.ParseUint(digits[:16], 16, 64)
+	nsec, _ := strconv.ParseUint(digits[16:], 16, 32)
+	if nsec >= 1e9 {
+		return "", n, false
+	}
+	return rest + suffix, queue.Number{Sec: int64(sec), Nsec: int32(nsec)}, true
+}
+
+// Merge gives each ticket the larger of its number and those of its raised
+// entries (rule R10), and returns the entries that belong to no ticket.
+func Merge(tickets []queue.Ticket, raised []string) (orphans []string) {
+	for _, entry := range raised {
+		name, n, ok := ParseRaised(entry)
+		if !ok {
+			continue
+		}
+		found := false
+		for i := range tickets {
+			if t := &tickets[i]; t.Name == name {
+				found = true
+				if t.Number.Compare(n) < 0 {
+					t.Number = n
+				}
+			}
+		}
+		if !found {
+			orphans = append(orphans, entry)
+		}
+	}
+	return orphans
+}

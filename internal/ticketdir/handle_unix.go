@@ -1,0 +1,145 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"io/fs"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/ticket"
+)
+
+// idle is how long an unused directory stays open: long enough that a loop of
+// acquisitions opens it once, short enough that nobody who unmounts the
+// filesystem meets us.
+const idle = time.Second
+
+// handle is an open directory, shared by all its queues' users.
+type handle struct {
+	path      string
+	fd        int
+	dev, ino  uint64
+	place     ticket.Hash
+	oneKernel bool
+
+	// Guarded by handles.mu.
+	users   int
+	expires *time.Timer
+	stale   bool // no longer what path names
+	// placeless: locks do not work here, so that a free witness means nothing.
+	placeless bool
+
+	listing sync.Mutex // the descriptor's position
+}
+
+var handles = struct {
+	mu   sync.Mutex
+	open map[string]*handle
+}{open: map[string]*handle{}}
+
+// openHandle returns the directory's handle. The caller owes a release.
+func openHandle(path string) (*handle, error) {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	if h := handles.open[path]; h != nil {
+		if h.users++; h.users == 1 {
+			h.expires.Stop()
+		}
+		return h, nil
+	}
+	h, err := newHandle(path)
+	if err != nil {
+		return nil, err
+	}
+	h.users = 1
+	handles.open[path] = h
+	return h, nil
+}
+
+func newHandle(path string) (*handle, error) {
+	fd, err := openDir(unix.AT_FDCWD, path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return &handle{
+		path: path, fd: fd, dev: uint64(st.Dev), ino: uint64(st.Ino),
+		place: liveness.Self().Place(uint64(st.Dev)), oneKernel: isOneKernel(fd),
+	}, nil
+}
+
+func openDir(at int, path string) (fd int, err error) {
+	return retry(func() (int, error) {
+		return unix.Openat(at, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+}
+
+func (h *handle) release() {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	if h.users--; h.users > 0 {
+		return
+	}
+	if h.stale {
+		unix.Close(h.fd)
+		return
+	}
+	if h.expires == nil {
+		h.expires = time.AfterFunc(idle, h.expire)
+	} else {
+		h.expires.Reset(idle)
+	}
+}
+
+func (h *handle) expire() {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	if h.users == 0 && handles.open[h.path] == h {
+		delete(handles.open, h.path)
+		unix.Close(h.fd)
+	}
+}
+
+// retire makes the next openHandle open the path anew.
+func (h *handle) retire() {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	h.stale = true
+	if handles.open[h.path] == h {
+		delete(handles.open, h.path)
+	}
+}
+
+// here returns the place to write into new tickets.
+func (h *handle) here() ticket.Hash {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	if h.placeless {
+		return 0
+	}
+	return h.place
+}
+
+func (h *handle) setPlaceless() {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	h.placeless = true
+}
+
+// retry calls f again when a signal interrupted it.
+func retry[T any](f func() (T, error)) (T, error) {
+	for {
+		v, err := f()
+		if err != unix.EINTR {
+			return v, err
+		}
+	}
+}

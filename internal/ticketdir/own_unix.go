@@ -1,0 +1,436 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+)
+
+// Own is one ticket of this process, and the queue as its owner sees it. It
+// implements queue.Directory. One goroutine at a time may use it.
+type Own struct {
+	View   // its handle is nil before Create and after Remove
+	name   string
+	fd     int      // the ticket, open for writing: its end wakes the watchers
+	raised []string // our raised entries
+
+	// stale: something of ours changed since the last change of the directory
+	// that makes a listing fresh (R10).
+	stale   bool
+	orphans []string // raised entries without a ticket in the last listing
+	tickets []queue.Ticket
+	entries []entry
+}
+
+// New returns a ticket yet to be created.
+func New(q Queue) *Own { return &Own{View: View{q: q}, fd: -1} }
+
+// Name returns the ticket's name, "" before Create.
+func (o *Own) Name() string { return o.name }
+
+// Path returns the ticket's path.
+func (o *Own) Path() string { return o.q.Dir + "/" + o.name }
+
+// Create makes the ticket (R1).
+//
+// It goes by path, while listings go by the open directory: should the path
+// by now name another directory, the ticket is missing from the first listing.
+func (o *Own) Create() (string, error) {
+	name, err := o.create()
+	if o.q.MakeDir && errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(o.q.Dir, 0o777); err != nil {
+			return "", err
+		}
+		name, err = o.create()
+	}
+	return name, err
+}
+
+func (o *Own) create() (string, error) {
+	h, err := openHandle(o.q.Dir)
+	if err != nil {
+		return "", err
+	}
+	self := liveness.Self()
+	head, tail := ticket.Name{
+		Host: self.Host, PID: self.PID, Start: self.Start,
+		PIDSpace: self.PIDSpace, Place: h.here(), Lease: o.q.Lease,
+	}.Frame(o.q.Prefix)
+	path := o.q.Dir + "/" + head + ticket.NewNonce() + tail
+
+	flags := unix.O_CREAT | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	if h.oneKernel {
+		// Elsewhere an exclusive create may keep a verifier in the file's
+		// times for a while (R10). The nonce makes the name ours alone.
+		flags |= unix.O_EXCL
+	}
+	fd, err := retry(func() (int, error) {
+		return unix.Openat(unix.AT_FDCWD, path, flags, uint32(o.q.Mode.Perm()))
+	})
+	if err == nil && o.q.ExactMode {
+		if err = unix.Fchmod(fd, uint32(o.q.Mode.Perm())); err != nil {
+			unix.Unlink(path)
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		if err == unix.ENOENT {
+			h.retire() // the directory itself is gone
+		}
+		h.release()
+		return "", &fs.PathError{Op: "create", Path: path, Err: err}
+	}
+	o.h, o.fd, o.name = h, fd, path[len(o.q.Dir)+1:]
+	return o.name, nil
+}
+
+// List returns all tickets of the queue. The own ticket's presence proves
+// that the listing shows what is there: where the open directory does not
+// show it, the directory is opened anew.
+func (o *Own) List() ([]queue.Ticket, error) {
+	if o.stale && !o.h.oneKernel {
+		if err := o.scratch(); err != nil {
+			return nil, err
+		}
+	}
+	err := o.h.names(&o.q, &o.entries)
+	if err != nil {
+		return nil, wrap("list", o.q.Dir, err)
+	}
+	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
+		if err := o.reopen(); err != nil {
+			return nil, err
+		}
+	}
+	o.tickets = o.tickets[:0]
+	var raised []string
+	for _, e := range o.entries {
+		if e.raised {
+			raised = append(raised, e.name)
+			continue
+		}
+		number, err := o.number(e.name)
+		switch {
+		case err == nil:
+			o.tickets = append(o.tickets, o.q.ticketOf(e.name, number))
+		case !passed(err):
+			return nil, wrap("stat", o.q.Dir+"/"+e.name, err)
+		}
+	}
+	o.sweep(ticket.Merge(o.tickets, raised))
+	return o.tickets, nil
+}
+
+// passed reports whether err says that a name is no ticket (any more).
+func passed(err error) bool {
+	return err == unix.ENOENT || err == unix.ELOOP || err == unix.ENXIO || err == unix.ENODEV || err == errNotRegular
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// reopen lists the directory that the path names now. Only if it shows the own
+// ticket, and is the directory that the ticket's name was made for, does the
+// ticket count.
+func (o *Own) reopen() error {
+	h, err := newHandle(o.q.Dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			o.h.retire()
+			return queue.ErrGone
+		}
+		return err
+	}
+	defer unix.Close(h.fd)
+	if h.dev != o.h.dev || h.ino != o.h.ino {
+		o.h.retire()
+		return queue.ErrGone
+	}
+	if err := h.names(&o.q, &o.entries); err != nil {
+		return wrap("list", o.q.Dir, err)
+	}
+	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
+		return queue.ErrGone
+	}
+	return nil
+}
+
+// number reads a ticket's modification time. Where attributes are cached, only
+// an open asks the server for them.
+func (o *Own) number(name string) (queue.Number, error) {
+	var st unix.Stat_t
+	switch {
+	case name == o.name:
+		if err := unix.Fstat(o.fd, &st); err != nil {
+			return queue.Number{}, err
+		}
+	case o.h.oneKernel:
+		if err := unix.Fstatat(o.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return queue.Number{}, err
+		}
+	default:
+		fd, err := o.h.openTicket(name)
+		if err == unix.EACCES || err == unix.EPERM {
+			err = unix.Fstatat(o.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+		} else if err == nil {
+			err = unix.Fstat(fd, &st)
+			unix.Close(fd)
+		}
+		if err != nil {
+			return queue.Number{}, err
+		}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return queue.Number{}, errNotRegular
+	}
+	return numberOf(st.Mtim), nil
+}
+
+func numberOf(ts unix.Timespec) queue.Number {
+	return queue.Number{Sec: int64(ts.Sec), Nsec: int32(ts.Nsec)}
+}
+
+// openTicket opens another's ticket for reading. It follows no link and does
+// not block, whatever stands there.
+func (h *handle) openTicket(name string) (int, error) {
+	return retry(func() (int, error) {
+		return unix.Openat(h.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	})
+}
+
+// Renumber sets both times, since some filesystems change the one that is left
+// out, and reads back what was kept.
+func (o *Own) Renumber(n queue.Number) (queue.Number, error) {
+	if err := o.setTimes(n, time.Now()); err != nil {
+		return queue.Number{}, err
+	}
+	o.stale = true
+	number, err := o.number(o.name)
+	if err != nil {
+		return queue.Number{}, wrap("stat", o.Path(), err)
+	}
+	return number, nil
+}
+
+func (o *Own) setTimes(n queue.Number, accessed time.Time) error {
+	at, err := unix.TimeToTimespec(accessed)
+	if err != nil {
+		return wrap("chtimes", o.Path(), err)
+	}
+	mt, err := timespec(n)
+	if err != nil {
+		return wrap("chtimes", o.Path(), err)
+	}
+	err = unix.UtimesNanoAt(o.h.fd, o.name, []unix.Timespec{at, mt}, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT:
+		return queue.ErrGone
+	case err != nil:
+		return wrap("chtimes", o.Path(), err)
+	}
+	return nil
+}
+
+func timespec(n queue.Number) (ts unix.Timespec, err error) {
+	return unix.TimeToTimespec(n.Time())
+}
+
+// Announce makes the entry that carries the raised number in its name. Being a
+// change of the directory of our own, it makes the next listing fresh.
+func (o *Own) Announce(n queue.Number) error {
+	if o.h.oneKernel {
+		return nil
+	}
+	name := ticket.Raised(o.name, n)
+	if err := o.touch(name); err != nil {
+		return err
+	}
+	o.raised = append(o.raised, name)
+	o.stale = false
+	return nil
+}
+
+func (o *Own) touch(name string) error {
+	fd, err := retry(func() (int, error) {
+		return unix.Openat(o.h.fd, name, unix.O_CREAT|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(o.q.Mode.Perm()))
+	})
+	if err != nil {
+		return wrap("create", o.q.Dir+"/"+name, err)
+	}
+	unix.Close(fd)
+	return nil
+}
+
+// scratch changes the directory and leaves it as it was.
+func (o *Own) scratch() error {
+	name := o.q.Prefix + ticket.NewNonce() + ".scratch"
+	if err := o.touch(name); err != nil {
+		return err
+	}
+	o.stale = false
+	if err := unix.Unlinkat(o.h.fd, name, 0); err != nil && err != unix.ENOENT {
+		return wrap("remove", o.q.Dir+"/"+name, err)
+	}
+	return nil
+}
+
+// sweep removes raised entries that two listings in a row showed without their
+// ticket. One listing is no proof: ticket and entry may both have been created
+// while it ran, and only the entry seen.
+func (o *Own) sweep(orphans []string) {
+	for _, name := range orphans {
+		if slices.Contains(o.orphans, name) {
+			unix.Unlinkat(o.h.fd, name, 0)
+		}
+	}
+	o.orphans = orphans
+}
+
+// Settle takes the witness. The order matters: whoever removes this ticket as
+// unwitnessed does so while it holds the lock itself, so that once we have the
+// lock, either the ticket is gone, and we see it, or it stays.
+func (o *Own) Settle() error {
+	switch err := o.takeWitness(); {
+	case noLocks(err):
+		if o.h.here() != 0 {
+			// A free witness must not be held against us: have the
+			// ticket made again, with no place in its name.
+			o.h.setPlaceless()
+			return queue.ErrGone
+		}
+	case err != nil:
+		return wrap("lock", o.Path(), err)
+	}
+	_, err := o.links()
+	return err
+}
+
+// noLocks reports whether err says that this filesystem has no locks, now.
+func noLocks(err error) bool {
+	return err == unix.ENOLCK || err == unix.EOPNOTSUPP || err == unix.ENOTSUP || err == unix.ENOSYS || err == unix.EINVAL
+}
+
+// flock is a variable for the tests of filesystems without locks.
+var flock = unix.Flock
+
+// takeWitness locks the ticket. A prober may have the lock for some
+// microseconds; one that was stopped at just that moment keeps us out.
+func (o *Own) takeWitness() error {
+	const patience = 5 * time.Second
+	var waited time.Duration
+	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		err := flock(o.fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != unix.EWOULDBLOCK || waited >= patience {
+			return err
+		}
+		time.Sleep(pause)
+		waited += pause
+	}
+}
+
+// links returns the own ticket's state, or ErrGone once it has no name.
+func (o *Own) links() (st unix.Stat_t, err error) {
+	if err := unix.Fstat(o.fd, &st); err != nil {
+		if err == unix.ESTALE {
+			return st, queue.ErrGone
+		}
+		return st, wrap("stat", o.Path(), err)
+	}
+	if st.Nlink == 0 {
+		return st, queue.ErrGone
+	}
+	return st, nil
+}
+
+// Confirm returns the own number, asking the directory where an open
+// descriptor would not tell that the name is gone.
+func (o *Own) Confirm() (queue.Number, error) {
+	st, err := o.links()
+	if err != nil {
+		return queue.Number{}, err
+	}
+	if !o.h.oneKernel {
+		fd, err := o.h.openTicket(o.name)
+		switch {
+		case err == unix.ENOENT:
+			return queue.Number{}, queue.ErrGone
+		case err == nil:
+			unix.Close(fd)
+		}
+	}
+	return numberOf(st.Mtim), nil
+}
+
+// Remaining returns those of ts that a listing still shows (R9).
+func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
+	if err := o.h.names(&o.q, &o.entries); err != nil {
+		return nil, wrap("list", o.q.Dir, err)
+	}
+	there := make(map[string]bool, len(o.entries))
+	for _, e := range o.entries {
+		there[e.name] = true
+	}
+	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !there[t.Name] }), nil
+}
+
+// Remove removes the ticket, then its raised entries. After an error other
+// than ErrGone the ticket is still there, and Remove may be called again.
+func (o *Own) Remove() error {
+	if o.h == nil {
+		return nil
+	}
+	gone := false
+	err := unix.Unlinkat(o.h.fd, o.name, 0)
+	if err == unix.ENOENT || err == unix.ESTALE {
+		// Perhaps it was made in another directory than the open one.
+		err = unix.Unlink(o.Path())
+		gone = err == unix.ENOENT || err == unix.ENOTDIR
+	}
+	if err != nil && !gone {
+		return wrap("remove", o.Path(), err)
+	}
+	for _, name := range o.raised {
+		unix.Unlinkat(o.h.fd, name, 0)
+	}
+	unix.Close(o.fd)
+	o.h.release()
+	o.h, o.fd, o.raised = nil, -1, nil
+	if gone {
+		return queue.ErrGone
+	}
+	return nil
+}
+
+// Witness returns a duplicate of the open ticket. While any duplicate is open,
+// here or in a child process, the witness is held.
+func (o *Own) Witness() (*os.File, error) {
+	fd, err := retry(func() (int, error) { return unix.FcntlInt(uintptr(o.fd), unix.F_DUPFD_CLOEXEC, 0) })
+	if err != nil {
+		return nil, wrap("dup", o.Path(), err)
+	}
+	return os.NewFile(uintptr(fd), o.Path()), nil
+}
+
+func wrap(op, path string, err error) error {
+	if errors.Is(err, queue.ErrGone) {
+		return err
+	}
+	var already *fs.PathError
+	if errors.As(err, &already) {
+		return err
+	}
+	return &fs.PathError{Op: op, Path: filepath.Clean(path), Err: err}
+}

@@ -1,0 +1,111 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// heldProbe is a probe's open ticket; while the witness was found free, it
+// holds the lock that the owner would take.
+type heldProbe struct {
+	fd int // -1 where the ticket cannot be opened
+}
+
+// View is a queue as anybody may look at it.
+type View struct {
+	q Queue
+	h *handle
+}
+
+// Open returns a view of the queue. The caller owes a Close.
+func Open(q Queue) (*View, error) {
+	h, err := openHandle(q.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &View{q: q, h: h}, nil
+}
+
+// Close ends the view.
+func (v *View) Close() { v.h.release() }
+
+// OneKernel reports whether the kernel sees every change of the directory.
+func (v *View) OneKernel() bool { return v.h.oneKernel }
+
+// Probe looks at another's ticket. fs.ErrNotExist: it is gone, or no ticket.
+// The caller owes a Release.
+func (v *View) Probe(name string) (Probe, error) {
+	p := Probe{Place: v.h.place, OneKernel: v.h.oneKernel, held: heldProbe{fd: -1}}
+	var st unix.Stat_t
+	fd, err := v.h.openTicket(name)
+	if err == nil {
+		p.held.fd = fd
+		err = unix.Fstat(fd, &st)
+	} else if !passed(err) {
+		// Not ours to read, or no descriptor left: do without the witness.
+		err = unix.Fstatat(v.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = errNotRegular
+	}
+	if err != nil {
+		v.Release(&p)
+		if passed(err) {
+			err = fs.ErrNotExist
+		}
+		return p, wrap("open", v.q.Dir+"/"+name, err)
+	}
+	p.Number = numberOf(st.Mtim)
+	p.Beat = Beat{Accessed: numberOf(st.Atim), Changed: numberOf(st.Ctim)}
+	if p.held.fd >= 0 {
+		p.Witness = probeWitness(p.held.fd)
+	}
+	return p, nil
+}
+
+func probeWitness(fd int) liveness.Witness {
+	for {
+		switch err := flock(fd, unix.LOCK_SH|unix.LOCK_NB); err {
+		case nil:
+			return liveness.WitnessFree
+		case unix.EINTR:
+		case unix.EWOULDBLOCK, unix.EACCES: // EACCES is how CIFS says it
+			return liveness.WitnessHeld
+		default:
+			return liveness.WitnessNone
+		}
+	}
+}
+
+// Release ends the probe, and gives the witness back.
+func (v *View) Release(p *Probe) {
+	if p.held.fd >= 0 {
+		unix.Close(p.held.fd)
+		p.held.fd = -1
+	}
+}
+
+// Reclaim removes a dead owner's ticket, while the probe's lock on it lasts:
+// an owner that was only late to take its witness finds its ticket gone when
+// it gets the lock, and has not decided anything yet.
+func (v *View) Reclaim(name string, p *Probe) error {
+	if p.held.fd < 0 && p.Witness == liveness.WitnessFree {
+		return wrap("remove", v.q.Dir+"/"+name, fs.ErrClosed)
+	}
+	err := unix.Unlinkat(v.h.fd, name, 0)
+	if err == unix.ENOENT {
+		err = nil
+	}
+	if err != nil {
+		return wrap("remove", v.q.Dir+"/"+name, err)
+	}
+	return nil
+}
+
+var _ queue.Directory = (*Own)(nil)

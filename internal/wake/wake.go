@@ -1,0 +1,104 @@
+// Package wake waits for one file to change: by the kernel's word where there
+// is one, and always by looking again after a while.
+package wake
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// first is the pause before the second look at something that is expected
+	// to change at once. It doubles from there up to the poll interval.
+	first = 200 * time.Microsecond
+	// relaxed is how far the interval grows, doubling, while the kernel
+	// reports all changes anyway and polling is but a safety net.
+	relaxed = 10
+	// jitter is the part of a pause that is drawn at random, so that many
+	// waiters do not look at the same moment.
+	jitter = 0.25
+)
+
+// Waiter waits for changes of one file. One goroutine at a time may use it.
+type Waiter struct {
+	path     string
+	interval time.Duration
+	complete bool // the kernel reports every change of this file
+
+	watch   *watch // nil: not set
+	unable  bool   // the kernel will not watch; poll
+	hasty   time.Duration
+	patient time.Duration
+}
+
+// New begins to watch the file at path. interval is the time between looks.
+// complete tells that the kernel sees every change of the file, because no
+// other kernel can make one; then the interval may grow.
+func New(path string, interval time.Duration, complete bool) *Waiter {
+	w := &Waiter{path: path, interval: interval, complete: complete}
+	w.reset()
+	w.arm()
+	return w
+}
+
+// Poll is New for a file that is not worth a watch: it only looks again.
+func Poll(interval time.Duration) *Waiter {
+	w := &Waiter{interval: interval, unable: true}
+	w.reset()
+	return w
+}
+
+func (w *Waiter) reset() { w.hasty, w.patient = first, w.interval }
+
+// Wait returns nil when the file may have changed since the last call (or New)
+// returned, or it is time to look again; if soon, within milliseconds. When
+// ctx is done it returns ctx.Err(). The caller looks at the file after each
+// nil, so no change is missed.
+func (w *Waiter) Wait(ctx context.Context, soon bool) error {
+	if w.watch == nil && !w.unable {
+		// The last watch is used up. Set the next one, and have the caller
+		// look once more: the file may have changed in between.
+		w.arm()
+		return ctx.Err()
+	}
+	timer := time.NewTimer(w.pause(soon))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.watch.changed():
+		w.watch = nil
+		w.reset()
+		return nil
+	case <-timer.C:
+		return nil
+	}
+}
+
+// pause returns how long to wait before the next look.
+func (w *Waiter) pause(soon bool) time.Duration {
+	d := w.patient
+	switch {
+	case soon && w.hasty < w.interval:
+		d = w.hasty
+		w.hasty *= 2
+	case soon || w.watch == nil || !w.complete:
+		d = w.interval
+	default:
+		w.patient = min(2*w.patient, relaxed*w.interval)
+	}
+	return d - time.Duration(rand.Float64()*jitter*float64(d))
+}
+
+func (w *Waiter) arm() {
+	w.watch, w.unable = newWatch(w.path)
+}
+
+// Stop ends the watch.
+func (w *Waiter) Stop() {
+	if w.watch != nil {
+		w.watch.stop()
+		w.watch = nil
+	}
+}

@@ -1,0 +1,179 @@
+package filelock
+
+import (
+	"fmt"
+	"io/fs"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// DefaultPollInterval is how often a waiter looks for itself.
+	DefaultPollInterval = 100 * time.Millisecond
+	// DefaultBatch is how long a process may pass the lock among its own
+	// goroutines while other processes wait.
+	DefaultBatch = time.Millisecond
+	// DefaultFileMode is the permission of tickets, before the umask.
+	DefaultFileMode fs.FileMode = 0o644
+)
+
+// Option configures a FileLock, an inspection or a reaping.
+type Option interface{ apply(*config) error }
+
+type optionFunc func(*config) error
+
+func (f optionFunc) apply(c *config) error { return f(c) }
+
+type config struct {
+	poll       time.Duration
+	timeout    time.Duration
+	batch      time.Duration
+	lease      time.Duration
+	reentrant  bool
+	plainPeers bool
+	createDirs bool
+	queueDir   string
+	mode       fs.FileMode
+	exactMode  bool
+	log        *zap.Logger
+}
+
+func newConfig(opts []Option) (config, error) {
+	c := config{
+		poll:  DefaultPollInterval,
+		batch: DefaultBatch,
+		mode:  DefaultFileMode,
+		log:   zap.NewNop(),
+	}
+	for i, o := range opts {
+		if o == nil {
+			return c, fmt.Errorf("%w: option %d is nil", ErrInvalid, i)
+		}
+		if err := o.apply(&c); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// WithPollInterval sets how often a waiter looks at the queue for itself, more
+// than zero. The default is 100 ms. Where the kernel reports changes of the
+// ticket that is waited for, polling is a safety net only, and the interval
+// grows to ten times this.
+//
+// A deadline, a timeout or a cancellation ends a wait at its own moment,
+// whatever the poll interval.
+func WithPollInterval(d time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		if d <= 0 {
+			return fmt.Errorf("%w: poll interval %v is not positive", ErrInvalid, d)
+		}
+		c.poll = d
+		return nil
+	})
+}
+
+// WithTimeout limits each blocking acquisition to d; it then fails with an
+// error that matches ErrTimeout and context.DeadlineExceeded. The default, and
+// 0, is no limit but the context's.
+func WithTimeout(d time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("%w: timeout %v is negative", ErrInvalid, d)
+		}
+		c.timeout = d
+		return nil
+	})
+}
+
+// WithBatch sets for how long a process may pass the lock from one of its
+// goroutines to the next, counted from the moment it was its turn, before other
+// processes that wait are served. The default is 1 ms; 0 is never.
+//
+// Such a pass costs no system call. Without it every acquisition does.
+func WithBatch(d time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		if d < 0 {
+			return fmt.Errorf("%w: batch %v is negative", ErrInvalid, d)
+		}
+		c.batch = d
+		return nil
+	})
+}
+
+// WithReentrant lets an owner acquire the lock again while it holds it. The
+// owner is named by the context, see ContextWithOwner; acquiring with a
+// context that names none fails with ErrNoOwner.
+//
+// Without this option, which is the default, an owner's second acquisition
+// fails with ErrDeadlock.
+func WithReentrant() Option {
+	return optionFunc(func(c *config) error { c.reentrant = true; return nil })
+}
+
+// WithLogger has every step logged at debug level: enqueue, wait, acquire,
+// hand-off, release; and at warn level what an operator may want to know:
+// reclaim (a dead owner's ticket was removed) and lost. The default logs
+// nothing.
+func WithLogger(log *zap.Logger) Option {
+	return optionFunc(func(c *config) error {
+		if log == nil {
+			return fmt.Errorf("%w: logger is nil", ErrInvalid)
+		}
+		c.log = log
+		return nil
+	})
+}
+
+// WithFileMode gives tickets exactly this permission, whatever the umask. The
+// default is 0644 less the umask.
+//
+// The owner must be allowed to read and write. Those who may not read a ticket
+// cannot see whether its owner's witness is held, and go by its pid alone.
+func WithFileMode(mode fs.FileMode) Option {
+	return optionFunc(func(c *config) error {
+		if mode&^fs.ModePerm != 0 || mode&0o600 != 0o600 {
+			return fmt.Errorf("%w: file mode %v: want permission bits, among them 0600", ErrInvalid, mode)
+		}
+		c.mode, c.exactMode = mode, true
+		return nil
+	})
+}
+
+// WithCreateDirs has missing directories created, with permission 0777 less
+// the umask. Without it, which is the default, a missing directory is an error
+// that matches fs.ErrNotExist.
+func WithCreateDirs() Option {
+	return optionFunc(func(c *config) error { c.createDirs = true; return nil })
+}
+
+// WithQueueDir keeps tickets in dir rather than beside the target: for targets
+// in directories that are read-only, very large, or on a filesystem that is
+// slow or shared. Only contenders that use the same queue directory, by
+// whatever spelling, exclude each other. Relative paths count from the working
+// directory at the time of New.
+func WithQueueDir(dir string) Option {
+	return optionFunc(func(c *config) error {
+		if dir == "" {
+			return fmt.Errorf("%w: queue directory is empty", ErrInvalid)
+		}
+		abs, err := absolute(dir)
+		if err != nil {
+			return err
+		}
+		c.queueDir = abs
+		return nil
+	})
+}
+
+// WithPlainPeers makes the lock safe beside programs that follow the plain rule
+// of the Python package simple-file-lock (create a ticket, list, the lowest
+// enters), for the price of three more system calls an acquisition. Every
+// contender that is not such a program must use it. Off by default.
+//
+// It closes the races between them and us; those between two such programs
+// stay theirs. While they interfere, they may be served out of order.
+func WithPlainPeers() Option {
+	return optionFunc(func(c *config) error { c.plainPeers = true; return nil })
+}

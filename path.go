@@ -1,0 +1,124 @@
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+)
+
+// maxLinks is how many symbolic links are followed to find a target, as many
+// as Linux follows.
+const maxLinks = 40
+
+// canonical returns the one path that stands for the target, however it is
+// spelled: absolute, its symbolic links resolved as far as it exists.
+func canonical(path string) (string, error) {
+	switch {
+	case path == "":
+		return "", fmt.Errorf("%w: the path is empty", ErrInvalid)
+	case strings.ContainsRune(path, 0):
+		return "", fmt.Errorf("%w: the path has a NUL byte", ErrInvalid)
+	case os.IsPathSeparator(path[len(path)-1]):
+		return "", fmt.Errorf("%w: the path is a directory's; give the lock a file's name in it", ErrInvalid)
+	}
+	path, err := absolute(path)
+	if err != nil {
+		return "", err
+	}
+	for range maxLinks {
+		dir, base := filepath.Split(path)
+		if base == "." || base == ".." {
+			return "", fmt.Errorf("%w: the path is a directory; give the lock a file's name in it", ErrInvalid)
+		}
+		dir, err := resolveDir(dir)
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, base)
+		info, err := os.Lstat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return path, nil
+		case err != nil:
+			return "", err
+		case info.IsDir():
+			return "", fmt.Errorf("%w: the path is a directory; give the lock a file's name in it", ErrInvalid)
+		case info.Mode()&fs.ModeSymlink == 0:
+			return path, nil
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(to) {
+			to = dir + string(filepath.Separator) + to
+		}
+		path = to
+	}
+	return "", &fs.PathError{Op: "readlink", Path: path, Err: syscall.ELOOP}
+}
+
+// absolute is filepath.Abs without its Clean, which would resolve ".." before
+// the symbolic links that stand in front of it, and so name another file.
+func absolute(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	return wd + string(filepath.Separator) + path, nil
+}
+
+// resolveDir resolves the links of a directory's path as far as it exists.
+func resolveDir(dir string) (string, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
+	}
+	if _, err := os.Lstat(dir); err == nil {
+		return "", fmt.Errorf("%w: %s is a symbolic link to nowhere", fs.ErrNotExist, dir)
+	}
+	parent, last := filepath.Split(strings.TrimRight(dir, string(filepath.Separator)))
+	if parent == "" || last == "" || last == ".." {
+		return "", err
+	}
+	if parent, err = resolveDir(parent); err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, last), nil
+}
+
+// queueOf returns where the queue of a canonical target is.
+func (c *config) queueOf(target string) (ticketdir.Queue, error) {
+	q := ticketdir.Queue{
+		Mode: c.mode, ExactMode: c.exactMode, MakeDir: c.createDirs, Lease: c.lease,
+	}
+	q.Dir, q.Prefix = filepath.Dir(target), ticket.Prefix(filepath.Base(target))
+	if c.queueDir != "" {
+		dir, err := resolveDir(c.queueDir)
+		if err != nil {
+			return q, err
+		}
+		q.Dir, q.Prefix = dir, ticket.PrefixIn(filepath.Base(target), target)
+	}
+	info, err := os.Stat(q.Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.createDirs:
+		// As a link it resolved to nothing, so the name is final.
+		err = os.MkdirAll(q.Dir, 0o777)
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w (WithCreateDirs creates missing directories)", err)
+	case err == nil && !info.IsDir():
+		err = &fs.PathError{Op: "open", Path: q.Dir, Err: syscall.ENOTDIR}
+	}
+	return q, err
+}

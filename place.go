@@ -1,0 +1,267 @@
+package filelock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+const (
+	// tryPatience is how long a try waits for a ticket whose owner seems to be
+	// in its doorway, or whose death takes until then to prove.
+	tryPatience = liveness.Grace + 500*time.Millisecond
+	// restarts is how often a ticket that somebody removed before it was
+	// witnessed is made again before that is an error.
+	restarts = 10
+)
+
+// place is one ticket, in the queue and while it is held. It puts the
+// algorithm, the directory, the verdicts and the waiting together, and is what
+// the goroutines of the process pass on.
+type place struct {
+	lock      *FileLock // whose options it follows
+	own       ticketDir
+	contender *queue.Contender
+	try       bool
+	suspects  map[string]*suspect
+	since     time.Time // in the queue
+	held      time.Time // at its head
+	lost      atomic.Bool
+}
+
+// suspect is what is remembered of another's ticket between looks.
+type suspect struct {
+	number    queue.Number
+	beat      ticketdir.Beat
+	freeSince time.Time // zero: the witness was not free
+	beatSince time.Time
+}
+
+// ticketDir is what a place needs of ticketdir.Own.
+type ticketDir interface {
+	queue.Directory
+	Name() string
+	OneKernel() bool
+	Probe(name string) (ticketdir.Probe, error)
+	Release(*ticketdir.Probe)
+	Reclaim(name string, p *ticketdir.Probe) error
+}
+
+// openTicketDir is a variable for tests that stand between the algorithm and
+// the directory.
+var openTicketDir = func(q ticketdir.Queue) ticketDir { return ticketdir.New(q) }
+
+func (l *FileLock) newPlace() local.Place {
+	p := &place{lock: l}
+	p.renew()
+	return p
+}
+
+// renew starts over with a ticket yet to be created.
+func (p *place) renew() {
+	p.own = openTicketDir(p.lock.queue)
+	p.contender = queue.New(p.own, p, p.lock.cfg.plainPeers)
+}
+
+// Join takes a ticket.
+func (p *place) Join() error {
+	if err := p.contender.Join(); err != nil {
+		return err
+	}
+	p.since = time.Now()
+	p.debug("enqueue")
+	return nil
+}
+
+// Wait waits until it is the ticket's turn.
+func (p *place) Wait(ctx context.Context) error { return p.enter(ctx, p.contender.Wait) }
+
+// tryWait is Wait for those who only try.
+func (p *place) tryWait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, queue.ErrBusy)
+	defer cancel()
+	p.try = true
+	err := p.enter(ctx, p.contender.Try)
+	p.try = false
+	if err != nil && errors.Is(context.Cause(ctx), queue.ErrBusy) && errors.Is(err, ctx.Err()) {
+		return queue.ErrBusy
+	}
+	return err
+}
+
+func (p *place) enter(ctx context.Context, wait func(context.Context) error) error {
+	err := wait(ctx)
+	for range restarts {
+		if !errors.Is(err, queue.ErrGone) || p.contender.Decided() {
+			break
+		}
+		// The ticket went before it counted: somebody found its owner dead,
+		// the directory was replaced, or the filesystem turned out to have no
+		// locks. Nobody was let in by it, so make another.
+		if err := p.own.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
+			return err
+		}
+		p.renew()
+		if err := p.Join(); err != nil {
+			return err
+		}
+		if p.try {
+			wait = p.contender.Try
+		} else {
+			wait = p.contender.Wait
+		}
+		err = wait(ctx)
+	}
+	if err == nil {
+		p.held = time.Now()
+	}
+	return err
+}
+
+// Resumable reports whether the ticket is as it was before err: a wait that
+// was ended keeps its place.
+func (p *place) Resumable(err error) bool {
+	return errors.Is(err, queue.ErrBusy) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// Leave removes the ticket.
+func (p *place) Leave() (left bool, err error) {
+	err = p.contender.Leave()
+	switch {
+	case errors.Is(err, queue.ErrGone):
+		if !p.held.IsZero() {
+			p.lost.Store(true)
+			p.warn("lost", zap.String("reason", "its ticket was removed by somebody else"))
+			return true, ErrLost
+		}
+		return true, nil
+	case err != nil:
+		return false, err
+	case p.held.IsZero():
+		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
+	default:
+		p.debug("release", zap.Duration("held", time.Since(p.held)))
+	}
+	return true, nil
+}
+
+// Lost reports whether the ticket is known to be gone.
+func (p *place) Lost() bool { return p.lost.Load() }
+
+// Look implements queue.Others.
+func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
+	probe, err := p.own.Probe(t.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, queue.Gone, nil
+	}
+	if err != nil {
+		return t, queue.Final, nil // in doubt, alive
+	}
+	defer p.own.Release(&probe)
+	if probe.Number.Compare(t.Number) > 0 {
+		t.Number = probe.Number
+	}
+	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
+	verdict := liveness.Self().Judge(p.evidence(t.Name, name, &probe))
+	switch {
+	case verdict.State == liveness.Dead:
+		p.reclaim(t, name, verdict, &probe)
+		return t, queue.Gone, nil
+	case probe.Witness == liveness.WitnessFree && name.Place.Same(probe.Place):
+		// Here an owner takes its witness at the end of its doorway.
+		return t, queue.Provisional, nil
+	default:
+		return t, queue.Final, nil
+	}
+}
+
+// evidence adds to a probe what is remembered from the looks before.
+func (p *place) evidence(file string, name ticket.Name, probe *ticketdir.Probe) liveness.Evidence {
+	e := liveness.Evidence{Name: name, Witness: probe.Witness, Place: probe.Place, OneKernel: probe.OneKernel}
+	if probe.Witness != liveness.WitnessFree && name.Lease == 0 {
+		delete(p.suspects, file)
+		return e
+	}
+	now := time.Now()
+	s := p.suspects[file]
+	if s == nil {
+		s = &suspect{number: probe.Number, beat: probe.Beat, beatSince: now}
+		if p.suspects == nil {
+			p.suspects = map[string]*suspect{}
+		}
+		p.suspects[file] = s
+	}
+	if s.beat != probe.Beat || s.number != probe.Number {
+		s.beat, s.beatSince = probe.Beat, now
+	}
+	if probe.Witness != liveness.WitnessFree || s.number != probe.Number {
+		s.freeSince = time.Time{}
+	}
+	if probe.Witness == liveness.WitnessFree && s.freeSince.IsZero() {
+		s.freeSince = now
+	}
+	s.number = probe.Number
+	e.StillFor = now.Sub(s.beatSince)
+	if !s.freeSince.IsZero() {
+		e.FreeFor = now.Sub(s.freeSince)
+	}
+	return e
+}
+
+// reclaim removes a dead owner's ticket if it may. Where it may not, as in
+// another user's in a sticky directory, the ticket is passed by all the same.
+func (p *place) reclaim(t queue.Ticket, name ticket.Name, v liveness.Verdict, probe *ticketdir.Probe) {
+	err := p.own.Reclaim(t.Name, probe)
+	fields := []zap.Field{
+		zap.String("dead", t.Name), zap.String("host", name.Host), zap.Int("pid", name.PID),
+		zap.String("reason", v.Reason),
+	}
+	if err != nil {
+		p.debug("skip", append(fields, zap.Error(err))...)
+		return
+	}
+	p.warn("reclaim", fields...)
+}
+
+// Watch implements queue.Others.
+func (p *place) Watch(t queue.Ticket) queue.Watch {
+	if p.try {
+		return wake.Poll(p.lock.cfg.poll)
+	}
+	p.debug("wait", zap.String("for", t.Name))
+	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
+	return wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, p.own.OneKernel() && name.Lease == 0)
+}
+
+func (p *place) debug(msg string, fields ...zap.Field) { p.log(zap.DebugLevel, msg, fields) }
+
+func (p *place) warn(msg string, fields ...zap.Field) { p.log(zap.WarnLevel, msg, fields) }
+
+func (p *place) log(level zapcore.Level, msg string, fields []zap.Field) {
+	if entry := p.lock.cfg.log.Check(level, msg); entry != nil {
+		entry.Write(append(fields, zap.String("path", p.lock.path), zap.String("ticket", p.own.Name()))...)
+	}
+}
+
+// report returns who is first in the queue as seen from this place, and how
+// many are ahead of it in other processes, or in other queues of this one. It
+// is safe to call while another goroutine waits at the place.
+func (p *place) report() (first queue.Ticket, ahead int) {
+	first, ahead = p.contender.Ahead()
+	if ahead == 0 {
+		first = p.contender.Own()
+	}
+	return first, ahead
+}

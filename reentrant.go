@@ -1,0 +1,217 @@
+package filelock
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+	"weak"
+
+	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+)
+
+// owner is an identity that the caller gives to a line of work. It is the
+// caller's to give: goroutines have none, and the same work may be done by
+// several of them.
+type owner struct{ _ byte } // not empty: every owner needs an address of its own
+
+type ownerKey struct{}
+
+// ContextWithOwner returns a context that names a new owner, different from
+// any other. Whoever acquires with this context, or one derived from it, in
+// whatever goroutine, is that owner.
+func ContextWithOwner(ctx context.Context) context.Context {
+	return context.WithValue(ctx, ownerKey{}, new(owner))
+}
+
+// ContextWithoutOwner returns a context that names no owner, for work that was
+// started by an owner but is not to share its locks.
+func ContextWithoutOwner(ctx context.Context) context.Context {
+	return context.WithValue(ctx, ownerKey{}, (*owner)(nil))
+}
+
+func ownerOf(ctx context.Context) *owner {
+	o, _ := ctx.Value(ownerKey{}).(*owner)
+	return o
+}
+
+// site is what the FileLocks of one path in this process share: who of this
+// process holds it, by owner, and the lines in which its goroutines wait.
+type site struct {
+	mu     sync.Mutex
+	owners map[*owner]*grant
+	lines  map[lineKey]*local.Line
+}
+
+// lineKey tells apart the lines of one path: the tickets of those who wait in
+// one line must mean the same to other processes.
+type lineKey struct {
+	lease      time.Duration
+	plainPeers bool
+}
+
+// sites holds the sites of all living FileLocks.
+var sites = struct {
+	mu    sync.Mutex
+	known map[string]weak.Pointer[site]
+}{known: map[string]weak.Pointer[site]{}}
+
+func siteOf(q ticketdir.Queue) *site {
+	key := q.Dir + "\x00" + q.Prefix
+	sites.mu.Lock()
+	defer sites.mu.Unlock()
+	if s := sites.known[key].Value(); s != nil {
+		return s
+	}
+	s := &site{owners: map[*owner]*grant{}, lines: map[lineKey]*local.Line{}}
+	sites.known[key] = weak.Make(s)
+	runtime.AddCleanup(s, forget, key)
+	return s
+}
+
+// forget drops the entry of a site that is no more, unless a new one took it.
+func forget(key string) {
+	sites.mu.Lock()
+	defer sites.mu.Unlock()
+	if sites.known[key].Value() == nil {
+		delete(sites.known, key)
+	}
+}
+
+func (s *site) line(k lineKey) *local.Line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines[k] == nil {
+		s.lines[k] = new(local.Line)
+	}
+	return s.lines[k]
+}
+
+// grant is one passage through the queue: from the attempt, over the holds that
+// share it, to its release.
+type grant struct {
+	lock  *FileLock // that attempted
+	try   bool
+	owner *owner
+	line  *local.Line
+	place *place // nil until granted
+
+	settled chan struct{} // closed once place is final; nil without an owner
+	holds   int           // guarded by site.mu
+
+	// What stood in the way when an attempt failed.
+	first queue.Ticket
+	ahead int
+}
+
+// claim returns the grant for an acquisition: the owner's own, with one hold
+// more, or a new one that has yet to go through the queue.
+func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
+	if g.owner == nil {
+		return g, nil
+	}
+	for {
+		s.mu.Lock()
+		had := s.owners[g.owner]
+		switch {
+		case had == nil:
+			g.settled = make(chan struct{})
+			s.owners[g.owner] = g
+			s.mu.Unlock()
+			return g, nil
+		case had.place != nil && g.lock.cfg.reentrant:
+			had.holds++
+			s.mu.Unlock()
+			return had, nil
+		case had.place != nil && !g.try:
+			s.mu.Unlock()
+			return nil, ErrDeadlock
+		case g.try:
+			s.mu.Unlock()
+			return nil, queue.ErrBusy
+		case !g.lock.cfg.reentrant:
+			// The owner waits for the lock in another goroutine. This one is
+			// not to share it, and gets in line on its own.
+			s.mu.Unlock()
+			g.owner = nil
+			return g, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-had.settled:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// settle ends an attempt, with a place or without.
+func (s *site) settle(g *grant, p *place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.place = p; p != nil {
+		g.holds = 1
+	}
+	if g.owner == nil {
+		return
+	}
+	if p == nil {
+		delete(s.owners, g.owner)
+	}
+	close(g.settled)
+}
+
+// release gives back one hold, and with the last one the place. held reports
+// that this failed, so that the hold remains.
+func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
+	s.mu.Lock()
+	if g.holds--; g.holds > 0 {
+		s.mu.Unlock()
+		if g.place.Lost() {
+			return false, ErrLost
+		}
+		return false, nil
+	}
+	if g.owner != nil {
+		delete(s.owners, g.owner)
+	}
+	s.mu.Unlock()
+	if held, err = g.line.Release(g.place, batch); !held {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.holds++
+	if g.owner != nil && s.owners[g.owner] == nil {
+		s.owners[g.owner] = g
+	}
+	return true, err
+}
+
+// The methods below make a grant a local.Attempt.
+
+func (g *grant) New() local.Place { return g.lock.newPlace() }
+
+func (g *grant) Wait(ctx context.Context, at local.Place) error {
+	p := at.(*place)
+	var err error
+	if g.try {
+		err = p.tryWait(ctx)
+	} else {
+		err = p.Wait(ctx)
+	}
+	if err != nil {
+		g.first, g.ahead = p.report()
+	}
+	return err
+}
+
+// Behind notes what a goroutine saw ahead of it that did not come to lead.
+func (g *grant) Behind(front local.Place, goroutines int) {
+	if front != nil {
+		g.first, g.ahead = front.(*place).report()
+	}
+	g.ahead += goroutines
+}
