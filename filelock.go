@@ -106,11 +106,12 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 // resolved.
 func (l *FileLock) Path() string { return l.path }
 
-// Held reports whether the lock is held through l. It never blocks.
+// Held reports whether the lock is held through l and not known to be lost.
+// It never blocks.
 func (l *FileLock) Held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.holds) > 0
+	return len(l.holds) > 0 && !l.holds[len(l.holds)-1].grant.place.Lost()
 }
 
 // Acquire waits for the lock and takes it. It returns nil when it is held, to
@@ -188,14 +189,19 @@ func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
 
 // Do calls fn while the lock is held, and gives it back when fn returns or
 // panics. It returns the error of the acquisition, or those of fn and of the
-// release, joined.
+// release, joined. With WithLease, fn's context ends with ErrLost as its cause
+// if the lock is lost.
 func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
 	h, err := l.acquire(ctx, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.release(h)) }()
-	return fn(ctx)
+	held, end := h.whileHeld(ctx)
+	defer func() {
+		end()
+		err = errors.Join(err, l.release(h))
+	}()
+	return fn(held)
 }
 
 // hold is one successful acquisition through a FileLock.
@@ -266,7 +272,7 @@ func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.
 	}
 	busy := &BusyError{Op: op, Path: l.path, Ahead: g.ahead, Waited: time.Since(began), Err: err}
 	if g.first.Name != "" {
-		busy.Holder, _ = describe(l.queue, g.first)
+		busy.Holder = l.first(g.first)
 	}
 	return busy
 }

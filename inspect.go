@@ -1,8 +1,16 @@
 package filelock
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"slices"
 	"time"
+
+	"github.com/shirou/gopsutil/v3/process"
+	"go.uber.org/zap"
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
@@ -39,6 +47,13 @@ type Ticket struct {
 	Plain  bool          // of a program that follows the plain rule
 	State  State
 	Reason string // why State is what it is
+
+	// Command and User are the owner's, for display: from Inspect only, and
+	// only where its process can be seen from this one.
+	Command string
+	User    string
+
+	here bool // the owner's pid means the same to this process
 }
 
 // String describes the ticket in a few words.
@@ -54,25 +69,176 @@ func stamp(t time.Time) string {
 	return time.DateTime
 }
 
-// describe looks at one ticket. It reports false if the ticket is gone.
-func describe(q ticketdir.Queue, t queue.Ticket) (Ticket, bool) {
-	view, err := ticketdir.Open(q)
+// Queue is a lock's queue at one moment.
+type Queue struct {
+	Path    string   // the target
+	Tickets []Ticket // in the order of the queue
+}
+
+// Holder returns the first ticket whose owner is not dead: the holder, unless
+// it has only just come to the head. It reports false if the lock is free.
+func (q Queue) Holder() (Ticket, bool) {
+	for _, t := range q.Tickets {
+		if t.State != Dead {
+			return t, true
+		}
+	}
+	return Ticket{}, false
+}
+
+// Inspect returns who holds the lock of path and who waits, with a verdict on
+// each owner. It takes no ticket, changes nothing and does not wait. Of the
+// options only WithQueueDir, WithCreateDirs and WithLogger matter.
+//
+// The queue may have changed by the time Inspect returns. The verdicts are
+// those of one look: what takes time to prove, a lease that ran out or a
+// witness that is gone, is Unknown or Alive here; see Reap. The error is an
+// *Error, with New's errors for the path and the filesystem's own.
+func Inspect(path string, opts ...Option) (Queue, error) {
+	l, err := newLock(path, opts)
 	if err != nil {
-		return Ticket{}, false
+		return Queue{}, &Error{Op: "inspect", Path: path, Err: err}
+	}
+	q := Queue{Path: l.path}
+	err = l.look(func(view *ticketdir.View, tickets []queue.Ticket) error {
+		for _, t := range tickets {
+			if seen, ok := describe(view, l.queue, t); ok {
+				seen.fillProcess()
+				q.Tickets = append(q.Tickets, seen)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Queue{}, &Error{Op: "inspect", Path: l.path, Err: err}
+	}
+	return q, nil
+}
+
+// Reap removes the tickets of dead owners from the queue of path and returns
+// them. It removes nothing without proof of death; where a proof takes time,
+// as for a witness that is gone, it waits for that, about a second. Options as
+// for Inspect.
+//
+// There is no need to call it: waiters do the same for the tickets ahead of
+// them. The error is an *Error; it wraps those of tickets that are dead but
+// could not be removed, of which there may be some besides those returned.
+func Reap(path string, opts ...Option) ([]Ticket, error) {
+	l, err := newLock(path, opts)
+	if err != nil {
+		return nil, &Error{Op: "reap", Path: path, Err: err}
+	}
+	r := reaper{lock: l}
+	err = l.look(func(view *ticketdir.View, tickets []queue.Ticket) error {
+		err := r.pass(view, tickets)
+		if !r.again {
+			return err
+		}
+		time.Sleep(liveness.Grace)
+		return r.pass(view, tickets)
+	})
+	if err != nil {
+		return r.reaped, &Error{Op: "reap", Path: l.path, Err: err}
+	}
+	return r.reaped, nil
+}
+
+// reaper is one call of Reap.
+type reaper struct {
+	lock   *FileLock
+	memory memory
+	again  bool // some owner's death may be proven by a second look
+	reaped []Ticket
+}
+
+func (r *reaper) pass(view *ticketdir.View, tickets []queue.Ticket) error {
+	var errs []error
+	for _, t := range tickets {
+		errs = append(errs, r.one(view, t))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *reaper) one(view *ticketdir.View, t queue.Ticket) error {
+	probe, err := view.Probe(t.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer view.Release(&probe)
+	name, _ := ticket.Parse(r.lock.queue.Prefix, t.Name)
+	v := r.memory.judge(t.Name, name, &probe)
+	if v.State != liveness.Dead {
+		r.again = r.again || v.State == liveness.Unknown && unwitnessed(name, &probe)
+		return nil
+	}
+	if err := view.Reclaim(t.Name, &probe); err != nil {
+		return err
+	}
+	r.lock.cfg.log.Warn("reclaim", zap.String("path", r.lock.path), zap.String("dead", t.Name), zap.String("reason", v.Reason))
+	r.reaped = append(r.reaped, newTicket(r.lock.queue, t, name, v))
+	return nil
+}
+
+// look calls f with the queue's tickets in order.
+func (l *FileLock) look(f func(*ticketdir.View, []queue.Ticket) error) error {
+	view, err := ticketdir.Open(l.queue)
+	if err != nil {
+		return err
 	}
 	defer view.Close()
+	tickets, err := view.List()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(tickets, queue.Ticket.Compare)
+	return f(view, tickets)
+}
+
+// first describes a ticket for an error, as well as can be.
+func (l *FileLock) first(t queue.Ticket) (first Ticket) {
+	view, err := ticketdir.Open(l.queue)
+	if err != nil {
+		return Ticket{}
+	}
+	defer view.Close()
+	first, _ = describe(view, l.queue, t)
+	return first
+}
+
+// describe looks at one ticket. It reports false if the ticket is gone.
+func describe(view *ticketdir.View, q ticketdir.Queue, t queue.Ticket) (Ticket, bool) {
 	probe, err := view.Probe(t.Name)
 	if err != nil {
 		return Ticket{}, false
 	}
 	defer view.Release(&probe)
+	var once memory
 	name, _ := ticket.Parse(q.Prefix, t.Name)
-	v := liveness.Self().Judge(liveness.Evidence{
-		Name: name, Witness: probe.Witness, Place: probe.Place, OneKernel: probe.OneKernel,
-	})
+	return newTicket(q, t, name, once.judge(t.Name, name, &probe)), true
+}
+
+func newTicket(q ticketdir.Queue, t queue.Ticket, name ticket.Name, v liveness.Verdict) Ticket {
 	return Ticket{
-		Path: q.Dir + "/" + t.Name, Host: name.Host, PID: name.PID, Queued: t.Number.Time(),
+		Path: filepath.Join(q.Dir, t.Name), Host: name.Host, PID: name.PID, Queued: t.Number.Time(),
 		Shared: name.Shared, Lease: name.Lease, Plain: name.Plain,
 		State: State(v.State), Reason: v.Reason,
-	}, true
+		here: name.PIDSpace.Same(liveness.Self().PIDSpace) && v.State == liveness.Alive,
+	}
+}
+
+// fillProcess adds what the process table has for display. Whatever cannot be
+// learnt stays empty.
+func (t *Ticket) fillProcess() {
+	if !t.here || t.PID > math.MaxInt32 {
+		return
+	}
+	p, err := process.NewProcess(int32(t.PID))
+	if err != nil {
+		return
+	}
+	t.Command, _ = p.Cmdline()
+	t.User, _ = p.Username()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -35,18 +36,11 @@ type place struct {
 	own       ticketDir
 	contender *queue.Contender
 	try       bool
-	suspects  map[string]*suspect
-	since     time.Time // in the queue
-	held      time.Time // at its head
+	memory    memory
+	since     time.Time  // in the queue
+	held      time.Time  // at its head
+	beating   *heartbeat // nil without a lease
 	lost      atomic.Bool
-}
-
-// suspect is what is remembered of another's ticket between looks.
-type suspect struct {
-	number    queue.Number
-	beat      ticketdir.Beat
-	freeSince time.Time // zero: the witness was not free
-	beatSince time.Time
 }
 
 // ticketDir is what a place needs of ticketdir.Own.
@@ -57,6 +51,8 @@ type ticketDir interface {
 	Probe(name string) (ticketdir.Probe, error)
 	Release(*ticketdir.Probe)
 	Reclaim(name string, p *ticketdir.Probe) error
+	Beat() error
+	Witness() (*os.File, error)
 }
 
 // openTicketDir is a variable for tests that stand between the algorithm and
@@ -82,6 +78,9 @@ func (p *place) Join() error {
 	}
 	p.since = time.Now()
 	p.debug("enqueue")
+	if lease := p.lock.cfg.lease; lease > 0 {
+		p.beating = startHeartbeat(p.own.Beat, lease, p.lose)
+	}
 	return nil
 }
 
@@ -113,6 +112,7 @@ func (p *place) enter(ctx context.Context, wait func(context.Context) error) err
 		if err := p.own.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 			return err
 		}
+		p.beating.stop()
 		p.renew()
 		if err := p.Join(); err != nil {
 			return err
@@ -139,22 +139,30 @@ func (p *place) Resumable(err error) bool {
 // Leave removes the ticket.
 func (p *place) Leave() (left bool, err error) {
 	err = p.contender.Leave()
-	switch {
-	case errors.Is(err, queue.ErrGone):
-		if !p.held.IsZero() {
-			p.lost.Store(true)
-			p.warn("lost", zap.String("reason", "its ticket was removed by somebody else"))
-			return true, ErrLost
-		}
-		return true, nil
-	case err != nil:
+	gone := errors.Is(err, queue.ErrGone)
+	if err != nil && !gone {
 		return false, err
-	case p.held.IsZero():
+	}
+	p.beating.stop()
+	if p.held.IsZero() {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
-	default:
-		p.debug("release", zap.Duration("held", time.Since(p.held)))
+		return true, nil
+	}
+	p.debug("release", zap.Duration("held", time.Since(p.held)))
+	if gone {
+		p.lose(err)
+	}
+	if p.Lost() {
+		return true, ErrLost
 	}
 	return true, nil
+}
+
+// lose marks a held ticket as gone, for a reason.
+func (p *place) lose(why error) {
+	if p.lost.CompareAndSwap(false, true) {
+		p.warn("lost", zap.Error(explain(why)))
+	}
 }
 
 // Lost reports whether the ticket is known to be gone.
@@ -174,50 +182,16 @@ func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		t.Number = probe.Number
 	}
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
-	verdict := liveness.Self().Judge(p.evidence(t.Name, name, &probe))
+	verdict := p.memory.judge(t.Name, name, &probe)
 	switch {
 	case verdict.State == liveness.Dead:
 		p.reclaim(t, name, verdict, &probe)
 		return t, queue.Gone, nil
-	case probe.Witness == liveness.WitnessFree && name.Place.Same(probe.Place):
-		// Here an owner takes its witness at the end of its doorway.
+	case unwitnessed(name, &probe):
 		return t, queue.Provisional, nil
 	default:
 		return t, queue.Final, nil
 	}
-}
-
-// evidence adds to a probe what is remembered from the looks before.
-func (p *place) evidence(file string, name ticket.Name, probe *ticketdir.Probe) liveness.Evidence {
-	e := liveness.Evidence{Name: name, Witness: probe.Witness, Place: probe.Place, OneKernel: probe.OneKernel}
-	if probe.Witness != liveness.WitnessFree && name.Lease == 0 {
-		delete(p.suspects, file)
-		return e
-	}
-	now := time.Now()
-	s := p.suspects[file]
-	if s == nil {
-		s = &suspect{number: probe.Number, beat: probe.Beat, beatSince: now}
-		if p.suspects == nil {
-			p.suspects = map[string]*suspect{}
-		}
-		p.suspects[file] = s
-	}
-	if s.beat != probe.Beat || s.number != probe.Number {
-		s.beat, s.beatSince = probe.Beat, now
-	}
-	if probe.Witness != liveness.WitnessFree || s.number != probe.Number {
-		s.freeSince = time.Time{}
-	}
-	if probe.Witness == liveness.WitnessFree && s.freeSince.IsZero() {
-		s.freeSince = now
-	}
-	s.number = probe.Number
-	e.StillFor = now.Sub(s.beatSince)
-	if !s.freeSince.IsZero() {
-		e.FreeFor = now.Sub(s.freeSince)
-	}
-	return e
 }
 
 // reclaim removes a dead owner's ticket if it may. Where it may not, as in

@@ -25,9 +25,10 @@ type Ticket struct {
 }
 
 // Before reports whether t is ahead of u.
-func (t Ticket) Before(u Ticket) bool { return t.compare(u) < 0 }
+func (t Ticket) Before(u Ticket) bool { return t.Compare(u) < 0 }
 
-func (t Ticket) compare(u Ticket) int {
+// Compare orders tickets by number, then name as bytes.
+func (t Ticket) Compare(u Ticket) int {
 	if c := t.Number.Compare(u.Number); c != 0 {
 		return c
 	}

@@ -155,7 +155,7 @@ func (c *Contender) doorway() error {
 	}
 	c.setOwn(Ticket{Name: c.own.Name, Number: number})
 	if len(others) > 0 {
-		top := slices.MaxFunc(others, Ticket.compare)
+		top := slices.MaxFunc(others, Ticket.Compare)
 		if top.Number.Compare(c.own.Number) >= 0 {
 			if err := c.raise(top); err != nil {
 				return err
@@ -216,7 +216,7 @@ func (c *Contender) decide(others []Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead = slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
-	slices.SortFunc(c.ahead, Ticket.compare)
+	slices.SortFunc(c.ahead, Ticket.Compare)
 }
 
 // passAll waits for every ticket ahead, from the nearest on (R5).

@@ -89,28 +89,10 @@ func (o *Own) touch(name string) error {
 
 // List returns all tickets of the queue.
 func (o *Own) List() ([]queue.Ticket, error) {
-	names, err := o.names()
+	tickets, orphans, err := o.list()
 	if err != nil {
 		return nil, err
 	}
-	var tickets []queue.Ticket
-	var raised []string
-	for _, e := range names {
-		if e.raised {
-			raised = append(raised, e.name)
-			continue
-		}
-		// Lstat asks for the file itself: the times in a listing may be old.
-		info, err := os.Lstat(o.at(e.name))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, err
-		case info.Mode().IsRegular():
-			tickets = append(tickets, o.q.ticketOf(e.name, numberOf(info.ModTime())))
-		}
-	}
-	orphans := ticket.Merge(tickets, raised)
 	for _, name := range orphans {
 		if slices.Contains(o.orphans, name) {
 			os.Remove(o.at(name))
@@ -118,6 +100,36 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	}
 	o.orphans = orphans
 	return tickets, nil
+}
+
+// List returns the queue's tickets, in no order.
+func (v *View) List() ([]queue.Ticket, error) {
+	tickets, _, err := v.list()
+	return tickets, err
+}
+
+func (v *View) list() (tickets []queue.Ticket, orphans []string, err error) {
+	names, err := v.names()
+	if err != nil {
+		return nil, nil, err
+	}
+	var raised []string
+	for _, e := range names {
+		if e.raised {
+			raised = append(raised, e.name)
+			continue
+		}
+		// Lstat asks for the file itself: the times in a listing may be old.
+		info, err := os.Lstat(v.at(e.name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, nil, err
+		case info.Mode().IsRegular():
+			tickets = append(tickets, v.q.ticketOf(e.name, numberOf(info.ModTime())))
+		}
+	}
+	return tickets, ticket.Merge(tickets, raised), nil
 }
 
 func (v *View) names() ([]entry, error) {
@@ -163,8 +175,16 @@ func (o *Own) Announce(n queue.Number) error {
 
 // Settle has no witness to take.
 func (o *Own) Settle() error {
+	if o.q.Lease > 0 {
+		return o.Beat()
+	}
 	_, err := o.Confirm()
 	return err
+}
+
+// Beat returns errors.ErrUnsupported: renewals could not be seen by others.
+func (o *Own) Beat() error {
+	return &fs.PathError{Op: "chtimes", Path: o.Path(), Err: errors.ErrUnsupported}
 }
 
 // Confirm returns the own number.

@@ -4,10 +4,12 @@ package ticketdir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +26,11 @@ type Own struct {
 	name   string
 	fd     int      // the ticket, open for writing: its end wakes the watchers
 	raised []string // our raised entries
+
+	// times guards the ticket's times against a heartbeat beside Renumber.
+	times  sync.Mutex
+	final  bool // settled: heartbeats may begin
+	number queue.Number
 
 	// stale: something of ours changed since the last change of the directory
 	// that makes a listing fresh (R10).
@@ -113,21 +120,11 @@ func (o *Own) List() ([]queue.Ticket, error) {
 			return nil, err
 		}
 	}
-	o.tickets = o.tickets[:0]
-	var raised []string
-	for _, e := range o.entries {
-		if e.raised {
-			raised = append(raised, e.name)
-			continue
-		}
-		number, err := o.number(e.name)
-		switch {
-		case err == nil:
-			o.tickets = append(o.tickets, o.q.ticketOf(e.name, number))
-		case !passed(err):
-			return nil, wrap("stat", o.q.Dir+"/"+e.name, err)
-		}
+	tickets, raised, err := o.numbers(o.entries, o.tickets[:0], o.read)
+	if err != nil {
+		return nil, err
 	}
+	o.tickets = tickets
 	o.sweep(ticket.Merge(o.tickets, raised))
 	return o.tickets, nil
 }
@@ -165,35 +162,14 @@ func (o *Own) reopen() error {
 	return nil
 }
 
-// number reads a ticket's modification time. Where attributes are cached, only
-// an open asks the server for them.
-func (o *Own) number(name string) (queue.Number, error) {
+// read is View.read, but for the own ticket by its descriptor.
+func (o *Own) read(name string) (queue.Number, error) {
+	if name != o.name {
+		return o.View.read(name)
+	}
 	var st unix.Stat_t
-	switch {
-	case name == o.name:
-		if err := unix.Fstat(o.fd, &st); err != nil {
-			return queue.Number{}, err
-		}
-	case o.h.oneKernel:
-		if err := unix.Fstatat(o.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return queue.Number{}, err
-		}
-	default:
-		fd, err := o.h.openTicket(name)
-		if err == unix.EACCES || err == unix.EPERM {
-			err = unix.Fstatat(o.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		} else if err == nil {
-			err = unix.Fstat(fd, &st)
-			unix.Close(fd)
-		}
-		if err != nil {
-			return queue.Number{}, err
-		}
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return queue.Number{}, errNotRegular
-	}
-	return numberOf(st.Mtim), nil
+	err := unix.Fstat(o.fd, &st)
+	return numberOf(st.Mtim), err
 }
 
 func numberOf(ts unix.Timespec) queue.Number {
@@ -211,14 +187,17 @@ func (h *handle) openTicket(name string) (int, error) {
 // Renumber sets both times, since some filesystems change the one that is left
 // out, and reads back what was kept.
 func (o *Own) Renumber(n queue.Number) (queue.Number, error) {
+	o.times.Lock()
+	defer o.times.Unlock()
 	if err := o.setTimes(n, time.Now()); err != nil {
 		return queue.Number{}, err
 	}
 	o.stale = true
-	number, err := o.number(o.name)
+	number, err := o.read(o.name)
 	if err != nil {
 		return queue.Number{}, wrap("stat", o.Path(), err)
 	}
+	o.number = number
 	return number, nil
 }
 
@@ -311,8 +290,54 @@ func (o *Own) Settle() error {
 	case err != nil:
 		return wrap("lock", o.Path(), err)
 	}
-	_, err := o.links()
+	st, err := o.links()
+	if err != nil {
+		return err
+	}
+	o.times.Lock()
+	o.final, o.number = true, numberOf(st.Mtim)
+	o.times.Unlock()
+	if o.q.Lease == 0 {
+		return nil
+	}
+	before := beatOf(&st)
+	if err := o.Beat(); err != nil {
+		return err
+	}
+	if st, err = o.links(); err == nil && beatOf(&st) == before {
+		err = wrap("chtimes", o.Path(), fmt.Errorf("%w: this filesystem shows no renewal of a lease", errors.ErrUnsupported))
+	}
 	return err
+}
+
+// Beat renews the lease once the ticket is settled, and checks that it stands
+// as it did: queue.ErrGone, queue.ErrMoved. It writes both times, since a
+// filesystem may change the one that is left out, and reads the number back.
+// It may be called beside the other methods.
+func (o *Own) Beat() error {
+	o.times.Lock()
+	defer o.times.Unlock()
+	if !o.final {
+		return nil
+	}
+	st, err := o.links()
+	if err != nil {
+		return err
+	}
+	if numberOf(st.Mtim) != o.number {
+		return queue.ErrMoved
+	}
+	if err := o.setTimes(o.number, time.Now()); err != nil {
+		return err
+	}
+	if st, err = o.links(); err == nil && numberOf(st.Mtim) != o.number {
+		err = queue.ErrMoved
+	}
+	return err
+}
+
+func beatOf(st *unix.Stat_t) Beat {
+	return Beat{Accessed: numberOf(st.Atim), Changed: numberOf(st.Ctim)}
 }
 
 // noLocks reports whether err says that this filesystem has no locks, now.
@@ -392,6 +417,8 @@ func (o *Own) Remove() error {
 	if o.h == nil {
 		return nil
 	}
+	o.times.Lock() // no heartbeat meanwhile, nor after
+	defer o.times.Unlock()
 	gone := false
 	err := unix.Unlinkat(o.h.fd, o.name, 0)
 	if err == unix.ENOENT || err == unix.ESTALE {
@@ -407,7 +434,7 @@ func (o *Own) Remove() error {
 	}
 	unix.Close(o.fd)
 	o.h.release()
-	o.h, o.fd, o.raised = nil, -1, nil
+	o.h, o.fd, o.raised, o.final = nil, -1, nil, false
 	if gone {
 		return queue.ErrGone
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // heldProbe is a probe's open ticket; while the witness was found free, it
@@ -38,6 +39,56 @@ func (v *View) Close() { v.h.release() }
 // OneKernel reports whether the kernel sees every change of the directory.
 func (v *View) OneKernel() bool { return v.h.oneKernel }
 
+// List returns the queue's tickets, in no order.
+func (v *View) List() ([]queue.Ticket, error) {
+	var entries []entry
+	if err := v.h.names(&v.q, &entries); err != nil {
+		return nil, wrap("list", v.q.Dir, err)
+	}
+	tickets, raised, err := v.numbers(entries, nil, v.read)
+	ticket.Merge(tickets, raised)
+	return tickets, err
+}
+
+// numbers reads the numbers of a listing's entries.
+func (v *View) numbers(entries []entry, to []queue.Ticket, read func(string) (queue.Number, error)) (tickets []queue.Ticket, raised []string, err error) {
+	for _, e := range entries {
+		if e.raised {
+			raised = append(raised, e.name)
+			continue
+		}
+		number, err := read(e.name)
+		switch {
+		case err == nil:
+			to = append(to, v.q.ticketOf(e.name, number))
+		case !passed(err):
+			return nil, nil, wrap("stat", v.q.Dir+"/"+e.name, err)
+		}
+	}
+	return to, raised, nil
+}
+
+// read reads a ticket's modification time. Where attributes are cached, only
+// an open asks the server for them.
+func (v *View) read(name string) (queue.Number, error) {
+	var st unix.Stat_t
+	err := error(unix.EACCES)
+	if !v.h.oneKernel {
+		var fd int
+		if fd, err = v.h.openTicket(name); err == nil {
+			err = unix.Fstat(fd, &st)
+			unix.Close(fd)
+		}
+	}
+	if err == unix.EACCES || err == unix.EPERM {
+		err = unix.Fstatat(v.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = errNotRegular
+	}
+	return numberOf(st.Mtim), err
+}
+
 // Probe looks at another's ticket. fs.ErrNotExist: it is gone, or no ticket.
 // The caller owes a Release.
 func (v *View) Probe(name string) (Probe, error) {
@@ -62,7 +113,7 @@ func (v *View) Probe(name string) (Probe, error) {
 		return p, wrap("open", v.q.Dir+"/"+name, err)
 	}
 	p.Number = numberOf(st.Mtim)
-	p.Beat = Beat{Accessed: numberOf(st.Atim), Changed: numberOf(st.Ctim)}
+	p.Beat = beatOf(&st)
 	if p.held.fd >= 0 {
 		p.Witness = probeWitness(p.held.fd)
 	}

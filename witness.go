@@ -1,0 +1,24 @@
+package filelock
+
+import "os"
+
+// Witness returns an open file that proves to all other contenders that the
+// holder lives, for as long as any process has it open. Pass it to a child in
+// exec.Cmd.ExtraFiles, and the lock outlives this process, should it be killed,
+// until the child has ended too. The caller closes the file. Unlock gives the
+// lock back whoever has the file.
+//
+// The error is an *Error. It matches ErrNotLocked if nothing is held through
+// l, and errors.ErrUnsupported on systems without a witness.
+func (l *FileLock) Witness() (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.holds) == 0 {
+		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
+	}
+	f, err := l.holds[len(l.holds)-1].grant.place.own.Witness()
+	if err != nil {
+		return nil, &Error{Op: "witness", Path: l.path, Err: err}
+	}
+	return f, nil
+}
