@@ -1,9 +1,38 @@
 package filelock_test
 
 import (
+	"flag"
+	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/filelock-go/filelock/internal/locktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// soak is how long each storm goes on, at least its default number of holds.
+var soak = flag.Duration("soak", 0, "how long the soak test of each kind runs")
+
+func TestMain(m *testing.M) {
+	locktest.RunChild()
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			os.Stderr.WriteString("goroutines were left: " + err.Error() + "\n")
+			return 1
+		}
+	}
+	return code
+}
+
+const (
+	// mustBlock is long enough to say "it blocks".
+	mustBlock = 10 * time.Millisecond
+	stuck     = locktest.Stuck
+)

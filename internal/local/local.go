@@ -114,6 +114,13 @@ func (l *Line) Try(ctx context.Context, a Attempt) (Place, error) {
 	return l.lead(ctx, a, nil)
 }
 
+// Waiting returns how many goroutines wait in the line, its leader not counted.
+func (l *Line) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiters.Len()
+}
+
 // before returns how many waiters are ahead of one. l.mu is held.
 func (l *Line) before(el *list.Element) (n int) {
 	for el = el.Prev(); el != nil; el = el.Prev() {

@@ -1,0 +1,155 @@
+package filelock_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock"
+)
+
+func TestReentrant(t *testing.T) {
+	path := target(t)
+	dir := filepath.Dir(path)
+	a := newLock(t, path, filelock.WithReentrant())
+	b := newLock(t, path, filelock.WithReentrant())
+	other := newLock(t, path)
+	me := filelock.ContextWithOwner(t.Context())
+
+	require.NoError(t, a.Acquire(me))
+	require.NoError(t, a.Acquire(me), "nested")
+	require.NoError(t, b.Acquire(me), "through another FileLock")
+	require.NoError(t, result(t, start(func() error { return b.TryAcquire(me) })), "in another goroutine")
+	require.Len(t, tickets(t, dir), 1)
+
+	someone := filelock.ContextWithOwner(t.Context())
+	require.ErrorIs(t, b.TryAcquire(someone), filelock.ErrLocked)
+	waiting := start(func() error { return other.Acquire(filelock.ContextWithOwner(t.Context())) })
+	eventually(t, "the other owner waits", func() bool { return other.Waiting() == 1 })
+
+	// Failures leave the count as it is.
+	require.ErrorIs(t, other.Acquire(me), filelock.ErrDeadlock)
+	require.ErrorIs(t, a.Acquire(t.Context()), filelock.ErrNoOwner)
+	require.ErrorIs(t, a.Acquire(filelock.ContextWithoutOwner(me)), filelock.ErrNoOwner)
+	cancelled, cancel := context.WithCancel(me)
+	cancel()
+	require.ErrorIs(t, a.Acquire(cancelled), context.Canceled)
+
+	for _, l := range []*filelock.FileLock{b, a, a} {
+		require.NoError(t, l.Unlock())
+		requireBlocks(t, waiting)
+	}
+	require.False(t, a.Held())
+	require.ErrorIs(t, a.Unlock(), filelock.ErrNotLocked, "a has given back what it took")
+	require.True(t, b.Held())
+	require.NoError(t, b.Unlock())
+	require.NoError(t, result(t, waiting))
+	require.NoError(t, other.Unlock())
+	requireNoTickets(t, dir)
+}
+
+func TestReentrantNeedsAnOwner(t *testing.T) {
+	l := newLock(t, target(t), filelock.WithReentrant())
+	require.ErrorIs(t, l.Acquire(t.Context()), filelock.ErrNoOwner)
+	require.ErrorIs(t, l.TryLock(), filelock.ErrNoOwner)
+	require.ErrorIs(t, l.Do(t.Context(), func(context.Context) error { return nil }), filelock.ErrNoOwner)
+	require.False(t, l.Held())
+}
+
+func TestDeadlockIsRefusedAtOnce(t *testing.T) {
+	path := target(t)
+	a, b := newLock(t, path), newLock(t, path)
+	me := filelock.ContextWithOwner(t.Context())
+	err := a.Do(me, func(me context.Context) error {
+		require.ErrorIs(t, a.Acquire(me), filelock.ErrDeadlock)
+		require.ErrorIs(t, b.Acquire(me), filelock.ErrDeadlock, "through another FileLock")
+		require.ErrorIs(t, b.TryAcquire(me), filelock.ErrLocked, "a try cannot deadlock")
+		return nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, b.Do(me, func(context.Context) error { return nil }), "free again")
+}
+
+// TestOwnerArrivesTwiceAtOnce: of two goroutines of one owner that come while
+// another owner holds, the second shares what the first gets, even though the
+// first does not give it back before.
+func TestOwnerArrivesTwiceAtOnce(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path)
+	acquire(t, holder)
+	l := newLock(t, path, filelock.WithReentrant())
+	me := filelock.ContextWithOwner(t.Context())
+	first := start(func() error { return l.Acquire(me) })
+	second := start(func() error { return l.Acquire(me) })
+	requireBlocks(t, first)
+	requireBlocks(t, second)
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, first))
+	require.NoError(t, result(t, second))
+	require.NoError(t, l.Unlock())
+	require.True(t, l.Held())
+	require.NoError(t, l.Unlock())
+	require.False(t, l.Held())
+}
+
+func TestOwnerSurvivesAFailedArrival(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path)
+	acquire(t, holder)
+	l := newLock(t, path, filelock.WithReentrant())
+	me := filelock.ContextWithOwner(t.Context())
+	ctx, cancel := context.WithCancel(me)
+	first := start(func() error { return l.Acquire(ctx) })
+	eventually(t, "the first one waits", func() bool { return l.Waiting() == 1 })
+	second := start(func() error { return l.Acquire(me) })
+	requireBlocks(t, second)
+	cancel()
+	require.ErrorIs(t, result(t, first), context.Canceled)
+	requireBlocks(t, second)
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, second))
+	require.NoError(t, l.Unlock())
+}
+
+func TestHoldReleasesExactlyOnce(t *testing.T) {
+	path := target(t)
+	l := newLock(t, path, filelock.WithReentrant())
+	me := filelock.ContextWithOwner(t.Context())
+	outer, err := l.Hold(me)
+	require.NoError(t, err)
+	inner, err := l.Hold(me)
+	require.NoError(t, err)
+	require.NoError(t, inner())
+	require.NoError(t, inner(), "again")
+	require.True(t, l.Held(), "the outer hold stays")
+	require.NoError(t, outer())
+	require.False(t, l.Held())
+	require.NoError(t, outer())
+
+	taken, err := l.Hold(me)
+	require.NoError(t, err)
+	require.NoError(t, l.Unlock())
+	require.NoError(t, l.Acquire(me))
+	require.ErrorIs(t, taken(), filelock.ErrNotLocked, "it does not give back what another call took")
+	require.True(t, l.Held())
+	require.NoError(t, l.Unlock())
+}
+
+func TestDo(t *testing.T) {
+	l := newLock(t, target(t))
+	errInside := errors.New("inside")
+	require.ErrorIs(t, l.Do(t.Context(), func(context.Context) error {
+		require.True(t, l.Held())
+		return errInside
+	}), errInside)
+	require.False(t, l.Held())
+	require.PanicsWithValue(t, "inside", func() {
+		l.Do(t.Context(), func(context.Context) error { panic("inside") })
+	})
+	require.False(t, l.Held(), "a panic releases")
+	require.NoError(t, l.TryLock())
+	require.NoError(t, l.Unlock())
+}
