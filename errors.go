@@ -107,6 +107,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w: its ticket was removed by somebody else while it waited", ErrLost)
 	case errors.Is(err, queue.ErrMoved):
 		return fmt.Errorf("%w: its ticket's modification time was changed by somebody else", ErrLost)
+	case errors.Is(err, queue.ErrTop):
+		return fmt.Errorf("%w: its modification time is the last that this filesystem can store; remove it once its owner is known to be gone", err)
 	default:
 		return err
 	}

@@ -1,0 +1,159 @@
+//go:build linux
+
+package filelock_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock"
+)
+
+// mount makes a small filesystem for a test, or skips it.
+func mount(t *testing.T, fstype, options string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, fstype, 0, options); err != nil {
+		t.Skipf("mounting takes root: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// requireRefused checks an error that is the filesystem's: it comes as itself,
+// not as a timeout or a busy lock, and leaves nothing.
+func requireRefused(t *testing.T, l *filelock.FileLock, want error) {
+	t.Helper()
+	for _, err := range []error{l.TryLock(), l.Acquire(t.Context())} {
+		require.ErrorIs(t, err, want)
+		require.NotErrorIs(t, err, filelock.ErrLocked)
+		require.NotErrorIs(t, err, filelock.ErrTimeout)
+		var pathErr *fs.PathError
+		require.ErrorAs(t, err, &pathErr)
+		require.Equal(t, filepath.Dir(l.Path()), filepath.Dir(pathErr.Path))
+		require.False(t, l.Held())
+	}
+}
+
+func TestNoSpace(t *testing.T) {
+	dir := mount(t, "tmpfs", "nr_inodes=2")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "last"), nil, 0o666))
+	l := newLock(t, filepath.Join(dir, "target"))
+	requireRefused(t, l, syscall.ENOSPC)
+	require.NoError(t, os.Remove(filepath.Join(dir, "last")))
+	require.NoError(t, l.TryLock(), "and nothing is left of it")
+	require.NoError(t, l.Unlock())
+}
+
+func TestReadOnly(t *testing.T) {
+	dir := mount(t, "tmpfs", "ro")
+	requireRefused(t, newLock(t, filepath.Join(dir, "target")), syscall.EROFS)
+}
+
+// TestCannotBeGivenBack: what cannot be given back stays held, and can be
+// given back later; a wait that cannot be given up says so.
+func TestCannotBeGivenBack(t *testing.T) {
+	dir := t.TempDir()
+	immutable := func(flag string) error { return exec.Command("chattr", flag, dir).Run() }
+	l := newLock(t, filepath.Join(dir, "target"))
+	require.NoError(t, l.TryLock())
+	release, err := l.Hold(canceled(t))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Nil(t, release)
+	if err := immutable("+i"); err != nil {
+		t.Skipf("making a directory immutable takes root and chattr: %v", err)
+	}
+	t.Cleanup(func() { immutable("-i") })
+	for range 2 {
+		require.ErrorIs(t, l.Unlock(), fs.ErrPermission)
+		require.True(t, l.Held())
+	}
+	// A goroutine that came meanwhile is behind the holder as before.
+	waiting := start(func() error { return l.Acquire(t.Context()) })
+	eventually(t, "the waiter", func() bool { return l.Waiting() == 1 })
+	require.ErrorIs(t, l.Unlock(), fs.ErrPermission)
+	requireBlocks(t, waiting)
+
+	require.NoError(t, immutable("-i"))
+	require.NoError(t, l.Unlock())
+	require.NoError(t, result(t, waiting))
+	require.NoError(t, l.Unlock())
+	require.False(t, l.Held())
+	requireNoTickets(t, dir)
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+func TestUnwritable(t *testing.T) {
+	dir := "/sys/kernel" // where not even root may create a file
+	if os.Getuid() != 0 {
+		dir = t.TempDir()
+		require.NoError(t, os.Chmod(dir, 0o555))
+	}
+	requireRefused(t, newLock(t, filepath.Join(dir, "target")), fs.ErrPermission)
+}
+
+// TestTicketAtTheEndOfTime: no number can be stored above it, so that nobody
+// may enter; the error says what to remove.
+func TestTicketAtTheEndOfTime(t *testing.T) {
+	onEach(t, func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "target")
+		last := path + ".lock.elsewhere.1.planted.pid"
+		require.NoError(t, os.WriteFile(last, nil, 0o666))
+		end := []unix.Timespec{{Sec: math.MaxInt64, Nsec: 999_999_999}, {Sec: math.MaxInt64, Nsec: 999_999_999}}
+		require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, last, end, 0))
+		l := newLock(t, path)
+		for _, err := range []error{l.TryLock(), l.Acquire(t.Context())} {
+			require.ErrorContains(t, err, filepath.Base(last))
+			require.ErrorContains(t, err, "remove it")
+			require.NotErrorIs(t, err, filelock.ErrLocked)
+			require.False(t, l.Held())
+			require.Len(t, tickets(t, dir), 1)
+		}
+		require.NoError(t, os.Remove(last))
+		require.NoError(t, l.TryLock())
+		require.NoError(t, l.Unlock())
+	})
+}
+
+// TestVetCatchesCopies: a FileLock must not be copied, and vet says so.
+func TestVetCatchesCopies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs go vet")
+	}
+	dir, err := os.MkdirTemp("testdata", "copy-")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	const program = `package main
+
+import "github.com/filelock-go/filelock"
+
+func main() {
+	l, _ := filelock.New("x")
+	copied := *l
+	_ = &copied
+}
+`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o666))
+	out, err := exec.Command("go", "vet", "./"+dir).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("no go command")
+	}
+	require.Error(t, err)
+	require.True(t, strings.Contains(string(out), "copies lock value"), "%s", out)
+}
