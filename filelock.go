@@ -97,6 +97,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.Prepare()
 	l := &FileLock{path: target, queue: q, cfg: cfg, site: siteOf(q)}
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
 	return l, nil
@@ -256,7 +257,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	}
 	p := at.(*place)
 	l.site.settle(g, p)
-	p.debug("acquire", zap.Duration("waited", time.Since(began)))
+	if p.debugging() {
+		p.debug("acquire", zap.Duration("waited", time.Since(began)))
+	}
 	return nil
 }
 

@@ -148,7 +148,9 @@ func (p *place) Leave() (left bool, err error) {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
 		return true, nil
 	}
-	p.debug("release", zap.Duration("held", time.Since(p.held)))
+	if p.debugging() {
+		p.debug("release", zap.Duration("held", time.Since(p.held)))
+	}
 	if gone {
 		p.lose(err)
 	}
@@ -218,6 +220,10 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
 	return wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, p.own.OneKernel() && name.Lease == 0)
 }
+
+// debugging guards the calls of debug whose fields cost an allocation where
+// everybody passes.
+func (p *place) debugging() bool { return p.lock.cfg.log.Core().Enabled(zap.DebugLevel) }
 
 func (p *place) debug(msg string, fields ...zap.Field) { p.log(zap.DebugLevel, msg, fields) }
 

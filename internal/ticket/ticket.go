@@ -87,10 +87,13 @@ func HashOf(parts ...string) Hash {
 func (h Hash) Same(o Hash) bool { return h != 0 && h == o }
 
 // NewNonce returns 32 random hexadecimal digits.
-func NewNonce() string {
-	var b [nonceLen / 2]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+func NewNonce() string { return string(AppendNonce(nil)) }
+
+// AppendNonce appends 32 random hexadecimal digits to b.
+func AppendNonce(b []byte) []byte {
+	var random [nonceLen / 2]byte
+	rand.Read(random[:])
+	return hex.AppendEncode(b, random[:])
 }
 
 // Hostname returns host as it is written in our tickets: every byte outside
@@ -198,29 +201,45 @@ func cutLast(s string) (before, after string, ok bool) {
 }
 
 // parseToken reads a token of our form. It takes only what Format writes, so
-// that a name has one meaning.
+// that a name has one meaning. It runs for every ticket of every listing, and
+// allocates nothing.
 func (n *Name) parseToken(token string) bool {
-	f := strings.Split(token, "-")
-	if len(f) != 5 || len(f[0]) != nonceLen || len(f[2]) != hashLen || len(f[3]) != hashLen || f[4] == "" {
+	nonce, rest, _ := strings.Cut(token, "-")
+	startText, rest, _ := strings.Cut(rest, "-")
+	pidSpace, rest, _ := strings.Cut(rest, "-")
+	place, kind, _ := strings.Cut(rest, "-")
+	if len(nonce) != nonceLen || !isHex(nonce) || kind == "" || kind[0] != 'x' && kind[0] != 's' {
 		return false
 	}
-	for _, hexDigits := range f[:4] {
-		if strings.Trim(hexDigits, "0123456789abcdef") != "" {
+	if startText == "" || !isHex(startText) || startText[0] == '0' && startText != "0" {
+		return false
+	}
+	start, err := strconv.ParseUint(startText, 16, 64)
+	if err != nil {
+		return false
+	}
+	var ok1, ok2, ok3 bool
+	n.PIDSpace, ok1 = parseHash(pidSpace)
+	n.Place, ok2 = parseHash(place)
+	n.Lease, ok3 = parseLease(kind[1:])
+	n.Nonce, n.Start, n.Shared = nonce, start, kind[0] == 's'
+	return ok1 && ok2 && ok3
+}
+
+func parseHash(text string) (Hash, bool) {
+	if len(text) != hashLen || !isHex(text) {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(text, 16, 32)
+	return Hash(v), err == nil
+}
+
+func isHex(text string) bool {
+	for _, c := range []byte(text) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return false
 		}
 	}
-	start, err := strconv.ParseUint(f[1], 16, 64)
-	if err != nil || f[1] != strconv.FormatUint(start, 16) {
-		return false
-	}
-	pidSpace, _ := strconv.ParseUint(f[2], 16, 32)
-	place, _ := strconv.ParseUint(f[3], 16, 32)
-	lease, ok := parseLease(f[4][1:])
-	if kind := f[4][0]; !ok || kind != 'x' && kind != 's' {
-		return false
-	}
-	n.Nonce, n.Start, n.PIDSpace, n.Place = f[0], start, Hash(pidSpace), Hash(place)
-	n.Shared, n.Lease = f[4][0] == 's', lease
 	return true
 }
 
@@ -247,7 +266,7 @@ func ParseRaised(name string) (ticket string, n queue.Number, ok bool) {
 		return "", n, false
 	}
 	rest, digits, ok := cutLast(rest)
-	if !ok || len(digits) != numberLen || strings.Trim(digits, "0123456789abcdef") != "" {
+	if !ok || len(digits) != numberLen || !isHex(digits) {
 		return "", n, false
 	}
 	sec, _ := strconv.ParseUint(digits[:16], 16, 64)

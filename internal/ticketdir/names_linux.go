@@ -25,7 +25,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 // The kernel's own records are read, and no string is made of a name that does
 // not concern the queue: os.File.Readdirnames takes nearly twice as long in a
 // directory of 100,000 files.
-func (h *handle) names(q *Queue, to *[]entry) error {
+func (h *handle) names(q *Queue, own string, to *[]entry) error {
 	*to = (*to)[:0]
 	fd := h.fd
 	switch {
@@ -59,7 +59,7 @@ func (h *handle) names(q *Queue, to *[]entry) error {
 			}
 			name := record[direntName:]
 			name = name[:bytes.IndexByte(name, 0)]
-			if e, ok := q.classify(name); ok {
+			if e, ok := q.classify(name, own); ok {
 				*to = append(*to, e)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // names lists the queue's entries of the directory, begun after the call.
-func (h *handle) names(q *Queue, to *[]entry) error {
+func (h *handle) names(q *Queue, own string, to *[]entry) error {
 	*to = (*to)[:0]
 	fd, err := openDir(h.fd, ".")
 	if err != nil {
@@ -25,7 +25,7 @@ func (h *handle) names(q *Queue, to *[]entry) error {
 		return err
 	}
 	for _, name := range names {
-		if e, ok := q.classify([]byte(name)); ok {
+		if e, ok := q.classify([]byte(name), own); ok {
 			*to = append(*to, e)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
@@ -59,12 +58,7 @@ func (o *Own) Path() string { return o.at(o.name) }
 
 // Create makes the ticket (R1).
 func (o *Own) Create() (string, error) {
-	self := liveness.Self()
-	head, tail := ticket.Name{
-		Host: self.Host, PID: self.PID, Start: self.Start,
-		PIDSpace: self.PIDSpace, Lease: o.q.Lease,
-	}.Frame(o.q.Prefix)
-	name := head + ticket.NewNonce() + tail
+	name := filepath.Base(o.q.newPath(0))
 	err := o.touch(name)
 	if o.q.MakeDir && errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(o.q.Dir, 0o777); err != nil {
@@ -126,7 +120,7 @@ func (v *View) list() (tickets []queue.Ticket, orphans []string, err error) {
 		case err != nil:
 			return nil, nil, err
 		case info.Mode().IsRegular():
-			tickets = append(tickets, v.q.ticketOf(e.name, numberOf(info.ModTime())))
+			tickets = append(tickets, queue.Ticket{Name: e.name, Number: numberOf(info.ModTime()), Plain: e.plain})
 		}
 	}
 	return tickets, ticket.Merge(tickets, raised), nil
@@ -144,7 +138,7 @@ func (v *View) names() ([]entry, error) {
 	}
 	var entries []entry
 	for _, name := range names {
-		if e, ok := v.q.classify([]byte(name)); ok {
+		if e, ok := v.q.classify([]byte(name), ""); ok {
 			entries = append(entries, e)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
@@ -69,13 +68,7 @@ func (o *Own) create() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	self := liveness.Self()
-	head, tail := ticket.Name{
-		Host: self.Host, PID: self.PID, Start: self.Start,
-		PIDSpace: self.PIDSpace, Place: h.here(), Lease: o.q.Lease,
-	}.Frame(o.q.Prefix)
-	path := o.q.Dir + "/" + head + ticket.NewNonce() + tail
-
+	path := o.q.newPath(h.here())
 	flags := unix.O_CREAT | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	if h.oneKernel {
 		// Elsewhere an exclusive create may keep a verifier in the file's
@@ -111,7 +104,7 @@ func (o *Own) List() ([]queue.Ticket, error) {
 			return nil, err
 		}
 	}
-	err := o.h.names(&o.q, &o.entries)
+	err := o.h.names(&o.q, o.name, &o.entries)
 	if err != nil {
 		return nil, wrap("list", o.q.Dir, err)
 	}
@@ -153,7 +146,7 @@ func (o *Own) reopen() error {
 		o.h.retire()
 		return queue.ErrGone
 	}
-	if err := h.names(&o.q, &o.entries); err != nil {
+	if err := h.names(&o.q, o.name, &o.entries); err != nil {
 		return wrap("list", o.q.Dir, err)
 	}
 	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
@@ -401,7 +394,7 @@ func (o *Own) Confirm() (queue.Number, error) {
 
 // Remaining returns those of ts that a listing still shows (R9).
 func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
-	if err := o.h.names(&o.q, &o.entries); err != nil {
+	if err := o.h.names(&o.q, o.name, &o.entries); err != nil {
 		return nil, wrap("list", o.q.Dir, err)
 	}
 	there := make(map[string]bool, len(o.entries))

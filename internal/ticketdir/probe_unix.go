@@ -42,7 +42,7 @@ func (v *View) OneKernel() bool { return v.h.oneKernel }
 // List returns the queue's tickets, in no order.
 func (v *View) List() ([]queue.Ticket, error) {
 	var entries []entry
-	if err := v.h.names(&v.q, &entries); err != nil {
+	if err := v.h.names(&v.q, "", &entries); err != nil {
 		return nil, wrap("list", v.q.Dir, err)
 	}
 	tickets, raised, err := v.numbers(entries, nil, v.read)
@@ -60,7 +60,7 @@ func (v *View) numbers(entries []entry, to []queue.Ticket, read func(string) (qu
 		number, err := read(e.name)
 		switch {
 		case err == nil:
-			to = append(to, v.q.ticketOf(e.name, number))
+			to = append(to, queue.Ticket{Name: e.name, Number: number, Plain: e.plain})
 		case !passed(err):
 			return nil, nil, wrap("stat", v.q.Dir+"/"+e.name, err)
 		}

@@ -8,6 +8,8 @@ package ticketdir
 
 import (
 	"io/fs"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -28,6 +30,49 @@ type Queue struct {
 	MakeDir bool
 	// Lease is what our tickets declare; 0 is none.
 	Lease time.Duration
+
+	frame *frame // nil: not prepared
+}
+
+// frame is what the names of our tickets have around the nonce.
+type frame struct {
+	mu         sync.Mutex
+	place      ticket.Hash
+	head, tail string
+}
+
+// Prepare has the constant part of names made once, for a queue that is used
+// again and again. The copies of q made after it share that.
+func (q *Queue) Prepare() { q.frame = new(frame) }
+
+// newPath returns the path of a new ticket in a directory at place.
+func (q *Queue) newPath(place ticket.Hash) string {
+	head, tail := q.around(place)
+	path := make([]byte, 0, len(q.Dir)+1+len(head)+32+len(tail))
+	path = append(path, q.Dir...)
+	path = append(path, filepath.Separator)
+	path = append(path, head...)
+	path = ticket.AppendNonce(path)
+	path = append(path, tail...)
+	return string(path)
+}
+
+func (q *Queue) around(place ticket.Hash) (head, tail string) {
+	f := q.frame
+	if f == nil {
+		f = new(frame)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.head == "" || f.place != place {
+		self := liveness.Self()
+		f.place = place
+		f.head, f.tail = ticket.Name{
+			Host: self.Host, PID: self.PID, Start: self.Start,
+			PIDSpace: self.PIDSpace, Place: place, Lease: q.Lease,
+		}.Frame(q.Prefix)
+	}
+	return f.head, f.tail
 }
 
 // Probe is what one look at another's ticket found.
@@ -52,18 +97,22 @@ type Beat struct{ Accessed, Changed queue.Number }
 type entry struct {
 	name   string
 	raised bool
+	plain  bool
 }
 
 // classify tells whether a name of a directory is a ticket or a raised entry
 // of the queue. The bytes are of the directory buffer: no string is made for
-// the names that do not concern us.
-func (q *Queue) classify(name []byte) (e entry, ok bool) {
+// the names that do not concern us, nor for the own one.
+func (q *Queue) classify(name []byte, own string) (e entry, ok bool) {
 	if len(name) <= len(q.Prefix) || string(name[:len(q.Prefix)]) != q.Prefix {
 		return entry{}, false
 	}
+	if string(name) == own {
+		return entry{name: own}, true
+	}
 	text := string(name)
-	if _, ok := ticket.Parse(q.Prefix, text); ok {
-		return entry{name: text}, true
+	if n, ok := ticket.Parse(q.Prefix, text); ok {
+		return entry{name: text, plain: n.Plain}, true
 	}
 	if of, _, ok := ticket.ParseRaised(text); ok {
 		if _, ok := ticket.Parse(q.Prefix, of); ok {
@@ -71,9 +120,4 @@ func (q *Queue) classify(name []byte) (e entry, ok bool) {
 		}
 	}
 	return entry{}, false
-}
-
-func (q *Queue) ticketOf(name string, number queue.Number) queue.Ticket {
-	n, _ := ticket.Parse(q.Prefix, name)
-	return queue.Ticket{Name: name, Number: number, Plain: n.Plain}
 }
