@@ -11,8 +11,11 @@ import (
 	"github.com/filelock-go/filelock/internal/locktest"
 )
 
-// soak is how long each storm goes on, at least its default number of holds.
-var soak = flag.Duration("soak", 0, "how long the soak test of each kind runs")
+var (
+	soak       = flag.Duration("soak", 0, "how long the soak test of each kind runs")
+	mounts     = flag.String("mounts", "", "mounts of one directory, separated by commas, for TestAcrossMounts")
+	mountHolds = flag.Int("mount-holds", 200, "how many holds TestAcrossMounts makes")
+)
 
 func TestMain(m *testing.M) {
 	locktest.RunChild()

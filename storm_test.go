@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,14 +34,17 @@ type storm struct {
 	stepping              bool // tickets are stamped into the past and the future
 }
 
-func (s storm) run(t *testing.T, dir string) {
+// run has the processes use the directories by turns: one, or several mounts
+// of one.
+func (s storm) run(t *testing.T, dirs ...string) {
 	t.Helper()
-	guard, err := locktest.OpenGuard(filepath.Join(dir, "guard"))
+	guarded := filepath.Join(t.TempDir(), "guard")
+	guard, err := locktest.OpenGuard(guarded)
 	require.NoError(t, err)
 	began := time.Now()
 	var children []*locktest.Child
-	for range s.processes {
-		children = append(children, locktest.Start(t, "storm", dir, s.goroutines, s.holds, *soak, s.batch, s.stepping))
+	for i := range s.processes {
+		children = append(children, locktest.Start(t, "storm", dirs[i%len(dirs)], guarded, s.goroutines, s.holds, *soak, s.batch, s.stepping))
 	}
 	for _, c := range children {
 		c.Expect("ready")
@@ -57,16 +61,18 @@ func (s storm) run(t *testing.T, dir string) {
 		float64(guard.Holds())/took.Seconds())
 	require.Zero(t, guard.Overlaps(), "two were inside")
 	require.GreaterOrEqual(t, guard.Holds(), int64(s.holds))
-	requireNoTickets(t, dir)
+	for _, dir := range dirs {
+		eventually(t, "tickets were left", func() bool { return len(tickets(t, dir)) == 0 })
+	}
 }
 
 func stormChild(args []string) error {
 	dir := args[0]
-	goroutines, err1 := strconv.Atoi(args[1])
-	holds, err2 := strconv.Atoi(args[2])
-	least, err3 := time.ParseDuration(args[3])
-	batch, err4 := time.ParseDuration(args[4])
-	stepping, err5 := strconv.ParseBool(args[5])
+	goroutines, err1 := strconv.Atoi(args[2])
+	holds, err2 := strconv.Atoi(args[3])
+	least, err3 := time.ParseDuration(args[4])
+	batch, err4 := time.ParseDuration(args[5])
+	stepping, err5 := strconv.ParseBool(args[6])
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return err
 	}
@@ -75,7 +81,7 @@ func stormChild(args []string) error {
 			return time.Now().Add(time.Duration(rand.Int64N(int64(2*time.Hour))) - time.Hour).Truncate(time.Minute)
 		})
 	}
-	guard, err := locktest.OpenGuard(filepath.Join(dir, "guard"))
+	guard, err := locktest.OpenGuard(args[1])
 	if err != nil {
 		return err
 	}
@@ -135,4 +141,15 @@ func TestSteppingClock(t *testing.T) {
 			s.run(t, sub)
 		}
 	})
+}
+
+// TestAcrossMounts is the storm on several mounts of one directory, as several
+// machines would have it: -mounts names them.
+func TestAcrossMounts(t *testing.T) {
+	if *mounts == "" {
+		t.Skip("-mounts names no mounts of one directory")
+	}
+	dirs := strings.Split(*mounts, ",")
+	storm{processes: 2 * len(dirs), goroutines: 2, holds: *mountHolds, batch: 0}.run(t, dirs...)
+	storm{processes: 2 * len(dirs), goroutines: 2, holds: *mountHolds, batch: 0, stepping: true}.run(t, dirs...)
 }

@@ -40,7 +40,8 @@ type Directory interface {
 	// Create makes the own ticket and returns its name.
 	Create() (name string, err error)
 	// List returns all tickets, the own one too: each that is there from the
-	// listing's beginning to its end, with a number read after it began.
+	// listing's beginning to its end, with a number read after it began; in
+	// the second listing of a doorway, the number may be the first one's.
 	List() ([]Ticket, error)
 	// Renumber stores n as the own number and returns what was kept of it.
 	Renumber(n Number) (stored Number, err error)

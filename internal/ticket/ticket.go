@@ -182,7 +182,7 @@ func Parse(prefix, name string) (Name, bool) {
 		return Name{}, false
 	}
 	pid, err := strconv.ParseInt(pidText, 10, 64)
-	if err != nil || pid <= 0 || pid > 1<<32 || pidText[0] == '+' {
+	if err != nil || pid <= 0 || pid > 1<<32 || pidText != strconv.FormatInt(pid, 10) {
 		return Name{}, false
 	}
 	n := Name{Host: host, PID: int(pid)}

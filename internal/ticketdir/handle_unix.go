@@ -143,3 +143,14 @@ func retry[T any](f func() (T, error)) (T, error) {
 		}
 	}
 }
+
+// names lists the queue's entries of the directory, in a listing begun after
+// the call.
+func (h *handle) names(q *Queue, own string, to *[]entry) error {
+	*to = (*to)[:0]
+	return h.list(func(name []byte) {
+		if e, ok := q.classify(name, own); ok {
+			*to = append(*to, e)
+		}
+	})
+}

@@ -20,13 +20,13 @@ const (
 // takes to fill one.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
-// names lists the queue's entries of the directory, begun after the call.
+// list calls f with the name of each file in the directory, in a listing begun
+// after the call. f must not keep the bytes.
 //
 // The kernel's own records are read, and no string is made of a name that does
 // not concern the queue: os.File.Readdirnames takes nearly twice as long in a
 // directory of 100,000 files.
-func (h *handle) names(q *Queue, own string, to *[]entry) error {
-	*to = (*to)[:0]
+func (h *handle) list(f func(name []byte)) error {
 	fd := h.fd
 	switch {
 	case h.oneKernel && h.listing.TryLock():
@@ -54,13 +54,9 @@ func (h *handle) names(q *Queue, own string, to *[]entry) error {
 			size := binary.NativeEndian.Uint16(rest[direntLen:])
 			record := rest[:size]
 			rest = rest[size:]
-			if kind := record[direntType]; kind != unix.DT_REG && kind != unix.DT_UNKNOWN {
-				continue
-			}
-			name := record[direntName:]
-			name = name[:bytes.IndexByte(name, 0)]
-			if e, ok := q.classify(name, own); ok {
-				*to = append(*to, e)
+			if kind := record[direntType]; kind == unix.DT_REG || kind == unix.DT_UNKNOWN {
+				name := record[direntName:]
+				f(name[:bytes.IndexByte(name, 0)])
 			}
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// names lists the queue's entries of the directory, begun after the call.
-func (h *handle) names(q *Queue, own string, to *[]entry) error {
-	*to = (*to)[:0]
+// list calls f with the name of each entry of the directory, in a listing
+// begun after the call. f must not keep the bytes.
+func (h *handle) list(f func(name []byte)) error {
 	fd, err := openDir(h.fd, ".")
 	if err != nil {
 		return err
@@ -21,13 +21,8 @@ func (h *handle) names(q *Queue, own string, to *[]entry) error {
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
 	for _, name := range names {
-		if e, ok := q.classify([]byte(name), own); ok {
-			*to = append(*to, e)
-		}
+		f([]byte(name))
 	}
-	return nil
+	return err
 }

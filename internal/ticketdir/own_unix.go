@@ -34,8 +34,8 @@ type Own struct {
 	// stale: something of ours changed since the last change of the directory
 	// that makes a listing fresh (R10).
 	stale   bool
-	orphans []string // raised entries without a ticket in the last listing
-	tickets []queue.Ticket
+	orphans []string       // raised entries without a ticket in the last listing
+	tickets []queue.Ticket // as last listed
 	entries []entry
 }
 
@@ -113,7 +113,11 @@ func (o *Own) List() ([]queue.Ticket, error) {
 			return nil, err
 		}
 	}
-	tickets, raised, err := o.numbers(o.entries, o.tickets[:0], o.read)
+	read := o.read
+	if !o.final && len(o.tickets) > 1 {
+		read = o.remember()
+	}
+	tickets, raised, err := o.numbers(o.entries, nil, read)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +132,24 @@ func passed(err error) bool {
 }
 
 var errNotRegular = errors.New("not a regular file")
+
+// remember returns a read for the second listing of the doorway. It has the
+// others' numbers from the first one: numbers only rise until then, so that a
+// ticket whose owner raised it meanwhile is taken for lower than it is, and
+// looked at again before it is waited for. That spares a call for each ticket
+// where many wait.
+func (o *Own) remember() func(string) (queue.Number, error) {
+	known := make(map[string]queue.Number, len(o.tickets))
+	for _, t := range o.tickets {
+		known[t.Name] = t.Number
+	}
+	return func(name string) (queue.Number, error) {
+		if number, ok := known[name]; ok && name != o.name {
+			return number, nil
+		}
+		return o.read(name)
+	}
+}
 
 // reopen lists the directory that the path names now. Only if it shows the own
 // ticket, and is the directory that the ticket's name was made for, does the
@@ -392,14 +414,20 @@ func (o *Own) Confirm() (queue.Number, error) {
 	return numberOf(st.Mtim), nil
 }
 
-// Remaining returns those of ts that a listing still shows (R9).
+// Remaining returns those of ts that a listing still shows (R9). It runs at
+// every hand-off, and looks for no other names.
 func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
-	if err := o.h.names(&o.q, o.name, &o.entries); err != nil {
-		return nil, wrap("list", o.q.Dir, err)
+	there := make(map[string]bool, len(ts))
+	for _, t := range ts {
+		there[t.Name] = false
 	}
-	there := make(map[string]bool, len(o.entries))
-	for _, e := range o.entries {
-		there[e.name] = true
+	err := o.h.list(func(name []byte) {
+		if _, asked := there[string(name)]; asked {
+			there[string(name)] = true
+		}
+	})
+	if err != nil {
+		return nil, wrap("list", o.q.Dir, err)
 	}
 	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !there[t.Name] }), nil
 }

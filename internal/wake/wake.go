@@ -62,15 +62,20 @@ func (w *Waiter) Wait(ctx context.Context, soon bool) error {
 		w.arm()
 		return ctx.Err()
 	}
-	timer := time.NewTimer(w.pause(soon))
+	d := w.pause(soon)
+	if w.watch != nil {
+		if w.watch.wait(ctx, d) {
+			w.watch = nil
+			w.reset()
+			return nil
+		}
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-w.watch.changed():
-		w.watch = nil
-		w.reset()
-		return nil
 	case <-timer.C:
 		return nil
 	}

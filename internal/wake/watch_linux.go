@@ -1,6 +1,7 @@
 package wake
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -21,32 +22,33 @@ import (
 // our own removal of the watch costs a wake-up or a call.
 const events = unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_CLOSE_WRITE | unix.IN_ONESHOT | unix.IN_DONT_FOLLOW
 
-// linger is how long the reading goroutine outlives the last watch.
-const linger = 50 * time.Millisecond
-
 // notifier is the process's one inotify instance: a user may have only 128.
+//
+// No goroutine of its own reads it. One of those who wait does, and passes on
+// what concerns the others; when it has what it waited for, another takes over.
+// A reader apart would be one more goroutine to wake at every hand-off, and
+// would have to be ended again.
 type notifier struct {
 	mu        sync.Mutex
 	fd        int // -1: not opened yet
 	file      *os.File
 	watches   map[int32][]*watch
+	followers []*watch // that wait while another one reads
 	reading   bool
-	lingering bool // the reader has a deadline
+	broken    bool
+	deadline  time.Time // the file's
+
+	buf [64 * (unix.SizeofInotifyEvent + unix.NAME_MAX + 1)]byte // the reader's
 }
 
 var shared = notifier{fd: -1, watches: map[int32][]*watch{}}
 
 // watch is one waiter's interest in one event of one file.
 type watch struct {
-	wd int32
-	c  chan struct{}
-}
-
-func (w *watch) changed() <-chan struct{} {
-	if w == nil {
-		return nil
-	}
-	return w.c
+	wd    int32
+	fired bool          // guarded by notifier.mu, as lead is
+	lead  bool          // this follower is to read from now on
+	c     chan struct{} // has room for the one word that it fired or leads
 }
 
 // newWatch sets a watch. It returns nil where there is none to be had; unable
@@ -55,16 +57,14 @@ func newWatch(path string) (w *watch, unable bool) {
 	n := &shared
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.open(); err != nil {
+	if n.broken || n.open() != nil {
 		return nil, true
 	}
 	wd, err := unix.InotifyAddWatch(n.fd, path, events)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		// The file is gone, so there was a change: a watch that has fired.
-		w = &watch{wd: -1, c: make(chan struct{}, 1)}
-		w.c <- struct{}{}
-		return w, false
+		// The file is gone, so there was a change.
+		return &watch{wd: -1, fired: true}, false
 	case err != nil:
 		return nil, true
 	}
@@ -74,59 +74,124 @@ func newWatch(path string) (w *watch, unable bool) {
 	return w, false
 }
 
-// open makes the instance and sees to it that somebody reads from it.
 func (n *notifier) open() error {
-	if n.fd < 0 {
-		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-		if err != nil {
-			return err
-		}
-		n.fd, n.file = fd, os.NewFile(uintptr(fd), "inotify")
+	if n.fd >= 0 {
+		return nil
 	}
-	if !n.reading {
-		if err := n.file.SetReadDeadline(time.Time{}); err != nil {
-			return err
-		}
-		n.reading, n.lingering = true, false
-		go n.read()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return err
 	}
+	n.fd, n.file = fd, os.NewFile(uintptr(fd), "inotify")
 	return nil
 }
 
-// read passes events on until nobody has watched anything for a while.
-func (n *notifier) read() {
-	var buf [64 * (unix.SizeofInotifyEvent + unix.NAME_MAX + 1)]byte
-	for {
-		size, err := n.file.Read(buf[:])
-		if err == nil {
-			n.dispatch(buf[:size])
-			continue
+// wait returns whether the watch has fired: when it does, when ctx is done, or
+// when it is time to look again, after d or earlier.
+func (w *watch) wait(ctx context.Context, d time.Duration) (fired bool) {
+	n := &shared
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !w.fired && n.reading {
+		if n.follow(ctx, w, d); !w.lead {
+			return w.fired
 		}
-		if n.finished(err) {
-			return
-		}
+		w.lead = false
+	} else if !w.fired {
+		n.reading = true
+	}
+	if !w.fired {
+		n.read(ctx, w, d)
+		n.reading = false
+		n.promote()
+	}
+	return w.fired
+}
+
+// follow waits while another waiter reads. n.mu is held, but not meanwhile.
+func (n *notifier) follow(ctx context.Context, w *watch, d time.Duration) {
+	n.followers = append(n.followers, w)
+	n.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.c:
+	case <-timer.C:
+	}
+	n.mu.Lock()
+	if i := slices.Index(n.followers, w); i >= 0 {
+		n.followers = slices.Delete(n.followers, i, i+1)
+	}
+	if w.lead && (w.fired || ctx.Err() != nil) {
+		w.lead, n.reading = false, false
+		n.promote()
 	}
 }
 
-// finished decides whether the reader ends.
-func (n *notifier) finished(err error) bool {
+// promote makes one of the followers the reader. n.mu is held.
+func (n *notifier) promote() {
+	if len(n.followers) == 0 {
+		return
+	}
+	w := n.followers[0]
+	n.followers = n.followers[1:]
+	n.reading, w.lead = true, true
+	w.tell()
+}
+
+// tell wakes a follower.
+func (w *watch) tell() {
+	select {
+	case w.c <- struct{}{}:
+	default: // it has a word to read already
+	}
+}
+
+// read reads events until w fires, ctx is done or it is time to look again.
+// n.mu is held, but not while it waits.
+func (n *notifier) read(ctx context.Context, w *watch, d time.Duration) {
+	n.setDeadline(d)
+	if ctx.Done() != nil {
+		// If this comes late, it makes the next reader look once more.
+		defer context.AfterFunc(ctx, n.interrupt)()
+	}
+	for !w.fired && ctx.Err() == nil {
+		n.mu.Unlock()
+		size, err := n.file.Read(n.buf[:])
+		n.mu.Lock()
+		if err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				n.broken = true // nobody would be told of anything
+				n.fireAll()
+			}
+			return
+		}
+		n.dispatch(n.buf[:size])
+	}
+}
+
+// setDeadline has reads end after d at the latest. A deadline that is nearer
+// stays: to look early does no harm, while every new one costs the runtime a
+// wake-up of its own.
+func (n *notifier) setDeadline(d time.Duration) {
+	now := time.Now()
+	if n.deadline.After(now) && n.deadline.Before(now.Add(d)) {
+		return
+	}
+	n.deadline = now.Add(d)
+	n.file.SetReadDeadline(n.deadline)
+}
+
+// interrupt ends the read that is under way, or else the next one.
+func (n *notifier) interrupt() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.lingering = false
-	if errors.Is(err, os.ErrDeadlineExceeded) && len(n.watches) > 0 {
-		if n.file.SetReadDeadline(time.Time{}) == nil {
-			return false
-		}
-	}
-	// Whatever else ended it, those who wait are to look for themselves.
-	n.fireAll()
-	n.reading = false
-	return true
+	n.deadline = time.Time{}
+	n.file.SetReadDeadline(time.Unix(1, 0))
 }
 
 func (n *notifier) dispatch(buf []byte) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	for len(buf) >= unix.SizeofInotifyEvent {
 		wd := int32(binary.NativeEndian.Uint32(buf[unsafe.Offsetof(unix.InotifyEvent{}.Wd):]))
 		mask := binary.NativeEndian.Uint32(buf[unsafe.Offsetof(unix.InotifyEvent{}.Mask):])
@@ -139,7 +204,6 @@ func (n *notifier) dispatch(buf []byte) {
 		// The notice that a watch is used up (IN_IGNORED) finds nobody left.
 		n.fire(wd)
 	}
-	n.relax()
 }
 
 func (n *notifier) fireAll() {
@@ -150,29 +214,20 @@ func (n *notifier) fireAll() {
 
 func (n *notifier) fire(wd int32) {
 	for _, w := range n.watches[wd] {
-		w.c <- struct{}{} // has room: a watch fires once
+		w.fired = true
+		w.tell()
 	}
 	delete(n.watches, wd)
-}
-
-// relax lets the reader end some time after the last watch.
-func (n *notifier) relax() {
-	if len(n.watches) == 0 && n.reading && !n.lingering {
-		n.lingering = n.file.SetReadDeadline(time.Now().Add(linger)) == nil
-	}
 }
 
 func (w *watch) stop() {
 	n := &shared
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	rest, ok := n.watches[w.wd]
-	if !ok {
-		return // it has fired
-	}
+	rest := n.watches[w.wd]
 	i := slices.Index(rest, w)
 	if i < 0 {
-		return // it has fired, and the number is another file's by now
+		return // it has fired; the number may be another file's by now
 	}
 	if rest = slices.Delete(rest, i, i+1); len(rest) > 0 {
 		n.watches[w.wd] = rest
@@ -180,5 +235,4 @@ func (w *watch) stop() {
 	}
 	delete(n.watches, w.wd)
 	unix.InotifyRmWatch(n.fd, uint32(w.wd))
-	n.relax()
 }

@@ -2,11 +2,16 @@
 
 package wake
 
+import (
+	"context"
+	"time"
+)
+
 // watch does not exist here: waiting is by polling alone.
 type watch struct{}
 
 func newWatch(string) (w *watch, unable bool) { return nil, true }
 
-func (w *watch) changed() <-chan struct{} { return nil }
+func (w *watch) wait(context.Context, time.Duration) (fired bool) { return false }
 
 func (w *watch) stop() {}
