@@ -1,6 +1,9 @@
 package liveness
 
 import (
+	"hash/fnv"
+	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/filelock-go/filelock/internal/ticket"
@@ -24,9 +27,6 @@ const pidNamespaces = 1 << 20
 // follow, from PROC_DYNAMIC_FIRST, four higher.
 const initialPIDNamespace = 0xEFFFFFFC
 
-// boots remembers the answers: each costs a search, some 50 ms.
-var boots sync.Map // of ticket.Hash to boot
-
 // bootOf tells whether a ticket was made since this machine booted.
 //
 // The name holds only a hash of boot and pid namespace, but there are few pid
@@ -40,16 +40,45 @@ func (id Identity) bootOf(n ticket.Name) boot {
 	if id.BootID == "" || id.PIDSpace == 0 || n.PIDSpace == 0 {
 		return unknownBoot
 	}
-	if known, ok := boots.Load(n.PIDSpace); ok {
-		return known.(boot)
+	if _, ours := slices.BinarySearch(pidSpaces(id.BootID), n.PIDSpace); ours {
+		return thisBoot
 	}
-	answer := earlierBoot
-	for i := uint64(0); i < pidNamespaces; i++ {
-		if pidSpace(id.BootID, initialPIDNamespace+i) == n.PIDSpace {
-			answer = thisBoot
-			break
+	return earlierBoot
+}
+
+// allSpaces remembers what pidSpaces found, by boot: for one boot, but in tests.
+var allSpaces sync.Map
+
+// pidSpaces returns the hashes of all the pid namespaces that a boot can have,
+// sorted. They are found once, which takes some 100 ms and 4 MB, when the first
+// ticket is seen that needs it: searching anew for every ticket would let a few
+// hundred planted names keep everybody busy.
+func pidSpaces(bootID string) []ticket.Hash {
+	once, ok := allSpaces.Load(bootID)
+	if !ok {
+		once, _ = allSpaces.LoadOrStore(bootID, sync.OnceValue(func() []ticket.Hash { return findSpaces(bootID) }))
+	}
+	return once.(func() []ticket.Hash)()
+}
+
+// findSpaces is pidSpace for a million namespaces: it hashes what they have in
+// common once, and allocates nothing for the rest.
+func findSpaces(bootID string) []ticket.Hash {
+	const prime = 1099511628211 // FNV-1a's, for 64 bits
+	h := fnv.New64a()
+	for _, part := range []string{bootID, "pid"} {
+		h.Write(append([]byte(part), 0))
+	}
+	common := h.Sum64()
+	spaces := make([]ticket.Hash, pidNamespaces)
+	var digits [21]byte
+	for i := range spaces {
+		sum := common
+		for _, c := range append(strconv.AppendUint(digits[:0], initialPIDNamespace+uint64(i), 10), 0) {
+			sum = (sum ^ uint64(c)) * prime
 		}
+		spaces[i] = max(1, ticket.Hash(sum^sum>>32))
 	}
-	boots.Store(n.PIDSpace, answer)
-	return answer
+	slices.Sort(spaces)
+	return spaces
 }

@@ -14,7 +14,7 @@ type Identity struct {
 	RawHost  string // as the system gives it, for plain tickets
 	Host     string // as our tickets have it
 	PID      int
-	Start    uint64 // 0 where the system has no start that survives a clock step
+	Start    uint64 // 0 where there is none that survives a clock step and means the same to all
 	BootID   string // "" where the system has none
 	PIDSpace ticket.Hash
 	// InitialPIDs is whether pids here are the machine's own.

@@ -1,6 +1,7 @@
 package liveness
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -23,7 +24,19 @@ func (id *Identity) fill() {
 	}
 	id.PIDSpace = pidSpace(id.BootID, st.Ino)
 	id.InitialPIDs = st.Ino == initialPIDNamespace
-	if p, err := readProc(id.PID); err == nil {
+	if p, err := readProc(id.PID); err == nil && initialTimes() {
 		id.Start = p.start
 	}
+}
+
+// initialTimeNamespace is PROC_TIME_INIT_INO.
+const initialTimeNamespace = 0xEFFFFFFA
+
+// initialTimes reports whether this process reads the machine's own times. In
+// another time namespace /proc shows all starts shifted by its boot time's
+// offset, so that each process there would look like another one, and die by it.
+func initialTimes() bool {
+	var st syscall.Stat_t
+	err := syscall.Stat("/proc/self/ns/time", &st)
+	return errors.Is(err, syscall.ENOENT) || err == nil && st.Ino == initialTimeNamespace
 }

@@ -88,7 +88,11 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 		return id.judgePlain(n, ask)
 	}
 	if n.PIDSpace.Same(id.PIDSpace) {
-		return judgeProcess(n, ask(n.PID, n.Start), e.Witness)
+		start := n.Start
+		if id.Start == 0 {
+			start = 0 // who does not know his own cannot compare others'
+		}
+		return judgeProcess(n, ask(n.PID, start), e.Witness)
 	}
 	if e.Witness == WitnessFree && n.Place.Same(e.Place) {
 		if e.FreeFor >= Grace {
@@ -137,8 +141,12 @@ func (id Identity) judgePlain(n ticket.Name, ask func(int, uint64) Process) Verd
 	case !id.InitialPIDs:
 		return Verdict{Unknown, "a plain ticket, and this process sees only a container's pids"}
 	}
-	if ask(n.PID, 0) == ProcessGone {
+	switch ask(n.PID, 0) {
+	case ProcessGone:
 		return Verdict{Dead, fmt.Sprintf("a plain ticket, and pid %d of this host is gone", n.PID)}
+	case ProcessUnknown:
+		return Verdict{Unknown, fmt.Sprintf("a plain ticket, and nothing can be learnt of pid %d", n.PID)}
+	default:
+		return Verdict{Alive, fmt.Sprintf("a plain ticket, and a process has pid %d", n.PID)}
 	}
-	return Verdict{Alive, fmt.Sprintf("a plain ticket, and a process has pid %d", n.PID)}
 }
