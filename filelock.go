@@ -205,7 +205,8 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	return fn(held)
 }
 
-// hold is one successful acquisition through a FileLock.
+// hold is one successful acquisition through a FileLock. Several may share a
+// grant.
 type hold struct{ grant *grant }
 
 func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
@@ -230,6 +231,7 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	}
 	began := time.Now()
 	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
+	h := &asked.hold
 	g, err := l.site.claim(ctx, asked)
 	if g == asked {
 		err = l.enter(ctx, g, began)
@@ -237,7 +239,7 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	if err != nil {
 		return nil, l.failure(ctx, op, asked, began, err)
 	}
-	h := &hold{grant: g}
+	h.grant = g
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()

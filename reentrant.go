@@ -92,6 +92,7 @@ func (s *site) line(k lineKey) *local.Line {
 // grant is one passage through the queue: from the attempt, over the holds that
 // share it, to its release.
 type grant struct {
+	hold  hold      // of the attempt
 	lock  *FileLock // that attempted
 	try   bool
 	owner *owner
@@ -149,13 +150,14 @@ func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
 
 // settle ends an attempt, with a place or without.
 func (s *site) settle(g *grant, p *place) {
+	if g.owner == nil { // nobody else knows of it
+		g.place, g.holds = p, 1
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g.place = p; p != nil {
 		g.holds = 1
-	}
-	if g.owner == nil {
-		return
 	}
 	if p == nil {
 		delete(s.owners, g.owner)
@@ -166,6 +168,9 @@ func (s *site) settle(g *grant, p *place) {
 // release gives back one hold, and with the last one the place. held reports
 // that this failed, so that the hold remains.
 func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
+	if g.owner == nil {
+		return g.line.Release(g.place, batch)
+	}
 	s.mu.Lock()
 	if g.holds--; g.holds > 0 {
 		s.mu.Unlock()
@@ -174,9 +179,7 @@ func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
 		}
 		return false, nil
 	}
-	if g.owner != nil {
-		delete(s.owners, g.owner)
-	}
+	delete(s.owners, g.owner)
 	s.mu.Unlock()
 	if held, err = g.line.Release(g.place, batch); !held {
 		return false, err
@@ -184,7 +187,7 @@ func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.holds++
-	if g.owner != nil && s.owners[g.owner] == nil {
+	if s.owners[g.owner] == nil {
 		s.owners[g.owner] = g
 	}
 	return true, err

@@ -12,6 +12,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -50,9 +51,9 @@ type Attempt interface {
 // is ready to use.
 type Line struct {
 	mu      sync.Mutex
-	busy    bool  // somebody leads, holds or leaves
-	front   Place // where the leader waits, or what the holder holds
-	spare   Place // in the queue for whoever comes next
+	busy    bool    // somebody leads, holds or leaves
+	front   Place   // where the leader waits, or what the holder holds
+	spares  []Place // in the queue for whoever comes next, in its order
 	first   time.Time
 	waiters list.List // of *waiter
 }
@@ -62,6 +63,9 @@ type waiter struct {
 	attempt Attempt
 	turn    chan turn // one turn is sent, once the waiter is out of the list
 }
+
+// idle are waiters for later use, their channels empty.
+var idle = sync.Pool{New: func() any { return &waiter{turn: make(chan turn, 1)} }}
 
 // turn is what a waiter is given: the lock, or the lead with a place that is
 // already in the queue, or nil.
@@ -78,27 +82,47 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (Place, error) {
 		l.mu.Unlock()
 		return l.lead(ctx, a, nil)
 	}
-	w := &waiter{attempt: a, turn: make(chan turn, 1)}
+	w := idle.Get().(*waiter)
+	w.attempt = a
 	el := l.waiters.PushBack(w)
 	l.mu.Unlock()
+	t, ok := l.await(ctx, w, el)
+	w.attempt = nil
+	idle.Put(w)
+	if !ok {
+		return nil, ctx.Err()
+	}
+	if ctx.Err() != nil {
+		l.decline(t)
+		return nil, ctx.Err()
+	}
+	if t.granted {
+		return t.place, nil
+	}
+	return l.lead(ctx, a, t.place)
+}
 
+// await returns w's turn. When ctx is done first, it takes w out of the line
+// and reports false.
+func (l *Line) await(ctx context.Context, w *waiter, el *list.Element) (t turn, ok bool) {
+	if ctx.Done() == nil {
+		return <-w.turn, true // several times as fast as a select
+	}
 	select {
 	case t := <-w.turn:
-		return l.take(ctx, a, t)
+		return t, true
 	case <-ctx.Done():
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	select {
 	case t := <-w.turn:
-		// It was given to us as we gave up; others are behind us.
-		l.mu.Unlock()
-		l.decline(t)
+		return t, true // as we gave up
 	default:
-		a.Behind(l.front, l.before(el)+1)
+		w.attempt.Behind(l.front, l.before(el)+1)
 		l.waiters.Remove(el)
-		l.mu.Unlock()
+		return turn{}, false
 	}
-	return nil, ctx.Err()
 }
 
 // Try is Acquire for those who do not wait behind other goroutines.
@@ -129,24 +153,15 @@ func (l *Line) before(el *list.Element) (n int) {
 	return n
 }
 
-func (l *Line) take(ctx context.Context, a Attempt, t turn) (Place, error) {
-	if ctx.Err() != nil {
-		l.decline(t)
-		return nil, ctx.Err()
-	}
-	if t.granted {
-		return t.place, nil
-	}
-	return l.lead(ctx, a, t.place)
-}
-
+// decline passes on a turn that came too late; others are behind us.
 func (l *Line) decline(t turn) {
 	if !t.granted {
 		l.abdicate(t.place)
 	} else if held, _ := l.Release(t.place, 0); held {
 		// Nobody is there to try again: whoever comes next has it.
 		l.mu.Lock()
-		l.front, l.spare = nil, t.place
+		l.front = nil
+		l.keep(t.place)
 		l.next(turn{})
 		l.mu.Unlock()
 	}
@@ -157,7 +172,7 @@ func (l *Line) decline(t turn) {
 func (l *Line) lead(ctx context.Context, a Attempt, p Place) (Place, error) {
 	if p == nil {
 		l.mu.Lock()
-		p, l.spare = l.spare, nil
+		p = l.spare()
 		l.mu.Unlock()
 	}
 	if p == nil {
@@ -209,9 +224,24 @@ func (l *Line) leave(p Place) error {
 	left, err := p.Leave()
 	l.mu.Lock()
 	if !left {
-		l.spare = p
+		l.keep(p)
 	}
 	return err
+}
+
+// keep puts p first among the spares: it is older than they are, and whoever
+// waited at a younger one would wait for p too, which nobody gives up. There
+// can be one already, taken by a Release that then failed. l.mu is held.
+func (l *Line) keep(p Place) { l.spares = slices.Insert(l.spares, 0, p) }
+
+// spare takes the first of the spares, if any. l.mu is held.
+func (l *Line) spare() Place {
+	if len(l.spares) == 0 {
+		return nil
+	}
+	p := l.spares[0]
+	l.spares = slices.Delete(l.spares, 0, 1)
+	return p
 }
 
 // next gives t to the first waiter, if any. l.mu is held.
@@ -237,14 +267,14 @@ func (l *Line) Release(p Place, batch time.Duration) (held bool, err error) {
 	}
 	// Join and Leave take their time: let others get in line meanwhile. The
 	// line stays busy, so nobody else gets at the place.
-	if el != nil && l.spare == nil {
+	if el != nil && len(l.spares) == 0 {
 		spare := el.Value.(*waiter).attempt.New()
 		l.mu.Unlock()
-		if spare.Join() != nil {
-			spare = nil // let the next one see the error for itself
-		}
+		err := spare.Join() // let the next one see an error for itself
 		l.mu.Lock()
-		l.spare = spare
+		if err == nil {
+			l.spares = append(l.spares, spare)
+		}
 	}
 	l.mu.Unlock()
 	left, err := p.Leave()
@@ -252,8 +282,8 @@ func (l *Line) Release(p Place, batch time.Duration) (held bool, err error) {
 	if !left {
 		return true, err
 	}
-	spare := l.spare
-	l.front, l.spare = nil, nil
+	spare := l.spare()
+	l.front = nil
 	if spare != nil && l.waiters.Len() == 0 { // all gave up meanwhile
 		l.leave(spare)
 		spare = nil
