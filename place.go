@@ -35,6 +35,7 @@ type place struct {
 	lock      *FileLock // whose options it follows
 	own       ticketDir
 	contender *queue.Contender
+	current   atomic.Pointer[queue.Contender] // contender, for report
 	try       bool
 	memory    memory
 	since     time.Time  // in the queue
@@ -69,6 +70,7 @@ func (l *FileLock) newPlace() local.Place {
 func (p *place) renew() {
 	p.own = openTicketDir(p.lock.queue)
 	p.contender = queue.New(p.own, p, p.lock.cfg.plainPeers)
+	p.current.Store(p.contender)
 }
 
 // Join takes a ticket.
@@ -239,9 +241,10 @@ func (p *place) log(level zapcore.Level, msg string, fields []zap.Field) {
 // many are ahead of it in other processes, or in other queues of this one. It
 // is safe to call while another goroutine waits at the place.
 func (p *place) report() (first queue.Ticket, ahead int) {
-	first, ahead = p.contender.Ahead()
+	c := p.current.Load()
+	first, ahead = c.Ahead()
 	if ahead == 0 {
-		first = p.contender.Own()
+		first = c.Own()
 	}
 	return first, ahead
 }

@@ -14,4 +14,7 @@ const (
 	ProcessZombie
 	// ProcessOther: the pid is another process's by now.
 	ProcessOther
+	// ProcessHidden: some process has that pid, and nothing more can be learnt
+	// of it: it may have ended unreaped, or be another one by now.
+	ProcessHidden
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"syscall"
@@ -15,6 +16,9 @@ import (
 func Ask(pid int, start uint64) Process {
 	// Signal 0 comes first because /proc may be mounted with hidepid, where a
 	// live process of another user looks absent: EPERM says it lives.
+	if pid <= 0 || pid > math.MaxInt32 {
+		return ProcessUnknown // it would mean a process group to the kernel
+	}
 	switch err := syscall.Kill(pid, 0); {
 	case errors.Is(err, syscall.ESRCH):
 		return ProcessGone
@@ -24,7 +28,7 @@ func Ask(pid int, start uint64) Process {
 	p, err := readProc(pid)
 	switch {
 	case err != nil:
-		return ProcessRuns // hidden, or going this instant: in doubt, alive
+		return ProcessHidden
 	case start != 0 && p.start != start:
 		return ProcessOther
 	case p.ended():

@@ -87,14 +87,19 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 	if n.Plain {
 		return id.judgePlain(n, ask)
 	}
+	tells := e.Witness == WitnessFree && n.Place.Same(e.Place)
 	if n.PIDSpace.Same(id.PIDSpace) {
 		start := n.Start
 		if id.Start == 0 {
 			start = 0 // who does not know his own cannot compare others'
 		}
-		return judgeProcess(n, ask(n.PID, start), e.Witness)
+		// A hidden process is no better known than one of another pid
+		// namespace; where the witness tells, it has the last word.
+		if p := ask(n.PID, start); p != ProcessHidden || !tells {
+			return judgeProcess(n, p, e.Witness)
+		}
 	}
-	if e.Witness == WitnessFree && n.Place.Same(e.Place) {
+	if tells {
 		if e.FreeFor >= Grace {
 			return Verdict{Dead, "its witness on this machine is gone"}
 		}
@@ -126,6 +131,8 @@ func judgeProcess(n ticket.Name, p Process, w Witness) Verdict {
 			return Verdict{Alive, fmt.Sprintf("pid %d runs; its witness is not held", n.PID)}
 		}
 		return Verdict{Alive, fmt.Sprintf("pid %d runs", n.PID)}
+	case ProcessHidden:
+		return Verdict{Alive, fmt.Sprintf("a process has pid %d; it is hidden from here", n.PID)}
 	default:
 		return Verdict{Unknown, fmt.Sprintf("nothing can be learnt of pid %d", n.PID)}
 	}

@@ -296,7 +296,7 @@ func (o *Own) sweep(orphans []string) {
 func (o *Own) Settle() error {
 	switch err := o.takeWitness(); {
 	case noLocks(err):
-		if o.h.here() != 0 {
+		if n, _ := ticket.Parse(o.q.Prefix, o.name); n.Place != 0 {
 			// A free witness must not be held against us: have the
 			// ticket made again, with no place in its name.
 			o.h.setPlaceless()
@@ -373,8 +373,8 @@ func (o *Own) takeWitness() error {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != unix.EWOULDBLOCK || waited >= patience {
-			return err
+		if held := err == unix.EWOULDBLOCK || err == unix.EACCES; !held || waited >= patience {
+			return err // EACCES is how CIFS says that it is held
 		}
 		time.Sleep(pause)
 		waited += pause
