@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// child is a command for the scripts to run under the lock:
+//
+//	child [-pid FILE] [-heard FILE] [-until FILE] [-code N]
+//
+// It writes its pid to one file, notes the signals it gets in another, and
+// ends when a third one appears, or 10 ms after TERM.
+func child() {
+	pid := flag.String("pid", "", "write the own pid here, once ready")
+	heard := flag.String("heard", "", "note signals here, one a line, and do not die of them")
+	until := flag.String("until", "", "end when this file appears")
+	code := flag.Int("code", 0, "exit code")
+	flag.Parse()
+
+	signals := make(chan os.Signal, 16)
+	if *heard != "" {
+		signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGALRM,
+			syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
+	}
+	if *pid != "" {
+		must(replace(*pid, strconv.Itoa(os.Getpid())))
+	}
+	var text string
+	for *until != "" || *heard != "" {
+		select {
+		case s := <-signals:
+			text += s.String() + "\n"
+			must(replace(*heard, text))
+			if s == syscall.SIGTERM {
+				os.Exit(*code)
+			}
+		case <-time.After(5 * time.Millisecond):
+		}
+		if _, err := os.Stat(*until); err == nil {
+			break
+		}
+	}
+	os.Exit(*code)
+}
+
+// replace writes a file at once: who waits for it finds it complete.
+func replace(name, text string) error {
+	if err := os.WriteFile(name+".new", []byte(text), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "child:", err)
+		os.Exit(99)
+	}
+}

@@ -1,0 +1,49 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes this test binary also the commands that the scripts run.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"filelock": main,
+		"child":    child,
+	})
+}
+
+// TestScripts runs the scripts of testdata; commands says what they have
+// besides testscript's own. Where several systems differ they are written for
+// Unix, so elsewhere there is no test.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		Setup:               setup,
+		Cmds:                commands,
+		Condition:           condition,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// setup makes room for what a script will spawn.
+func setup(env *testscript.Env) error {
+	p := &processes{running: map[string]*process{}}
+	env.Values[processesKey{}] = p
+	env.Defer(p.killAll)
+	return nil
+}
+
+// condition knows the conditions besides testscript's own.
+func condition(name string) (bool, error) {
+	if name != "root" {
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+	return os.Geteuid() == 0, nil
+}

@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package main
+
+import (
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// spawnTTY needs a terminal, which each system makes in its own way.
+func spawnTTY(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Fatalf("there is no terminal for tests on this system")
+}
+
+func ownTerminal() *syscall.SysProcAttr { return nil }

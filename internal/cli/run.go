@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/filelock-go/filelock"
+)
+
+func runMain(args []string, std streams) int {
+	f, err := parseRun(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(std.out, runUsage)
+		return 0
+	case err != nil:
+		return complain(std.err, "filelock run", err.Error())
+	}
+	r := run{flags: f, std: std, signals: notify(), log: zap.NewNop()}
+	defer r.signals.stop()
+	code, err := r.all()
+	if err != nil {
+		fmt.Fprintln(std.err, message(err))
+	}
+	return code
+}
+
+// message is err's text with the command's name in front, once, and with the
+// command's flags in place of the library's options.
+func message(err error) string {
+	text := strings.ReplaceAll(err.Error(), "WithCreateDirs", "--create-dirs")
+	if strings.HasPrefix(text, "filelock") {
+		return text
+	}
+	return "filelock: " + text
+}
+
+// run is one "filelock run".
+type run struct {
+	flags   *runFlags
+	std     streams
+	signals *signals
+	log     *zap.Logger
+	lock    *filelock.FileLock
+}
+
+// all does it all. It returns an exit code, and an error if there is something
+// to say.
+func (r *run) all() (code int, err error) {
+	opts := r.flags.options()
+	if r.flags.verbose {
+		r.log = newLogger(r.std.err)
+		opts = append(opts, filelock.WithLogger(announcing(r.log, r.flags.target, opts)))
+	}
+	if r.lock, err = filelock.New(r.flags.target, opts...); err != nil {
+		return codeOf(err), err
+	}
+	if err := r.acquire(); err != nil {
+		return r.notAcquired(err), err
+	}
+	code, err = r.command()
+	return r.release(code, err)
+}
+
+// acquire takes the lock, unless a signal comes first.
+func (r *run) acquire() error {
+	ctx, stop := r.signals.context()
+	acquire := r.lock.Acquire
+	if r.flags.try || r.flags.waitSet && r.flags.wait == 0 {
+		acquire = r.lock.TryAcquire
+	}
+	err := acquire(ctx)
+	stop()
+	if cause := context.Cause(ctx); err == nil && cause != nil {
+		// The signal came too late to end the wait. Nothing has begun yet, so
+		// let it end the command all the same.
+		return errors.Join(cause, r.lock.Unlock())
+	}
+	return err
+}
+
+func (r *run) notAcquired(err error) int {
+	var got signalError
+	switch {
+	case errors.As(err, &got):
+		return exitSignal + got.number()
+	case errors.Is(err, filelock.ErrLocked), errors.Is(err, filelock.ErrTimeout):
+		return r.flags.busy
+	}
+	return codeOf(err)
+}
+
+// release gives the lock back after the command. That something went wrong
+// with it shows in the exit code unless the command failed by itself.
+func (r *run) release(code int, err error) (int, error) {
+	failed := r.lock.Unlock()
+	if errors.Is(failed, filelock.ErrLost) {
+		failed = fmt.Errorf("%w while the command ran: it may not have been alone", failed)
+	}
+	if failed != nil && code == 0 {
+		code = exitOS
+	}
+	return code, errors.Join(err, failed)
+}
+
+// codeOf is the exit code for an error of the library.
+func codeOf(err error) int {
+	var refused syscall.Errno
+	switch {
+	case errors.Is(err, filelock.ErrInvalid):
+		return exitUsage
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return exitNoInput
+	case errors.As(err, &refused), errors.Is(err, filelock.ErrLost), errors.Is(err, errors.ErrUnsupported):
+		return exitOS
+	default:
+		return exitInternal
+	}
+}

@@ -1,0 +1,904 @@
+package local_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/filelock-go/filelock/internal/local"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a queue between processes, in memory. Its places are numbered in
+// the order in which they joined, and the first one has its turn.
+type world struct {
+	mu     sync.Mutex
+	made   int
+	joined []*place
+	change chan struct{} // closed at each change
+	events []string
+	joins  int
+	leaves int
+	// quiet keeps no history.
+	quiet bool
+	// Faults: each is asked with the place concerned.
+	failJoin  func(*place) error
+	failWait  func(*place) error
+	failLeave func(*place) error // the place stays held
+	lost      func(*place) bool
+	onJoin    func(*place)
+	onWait    func(*place)
+	onLeave   func(*place)
+}
+
+func newWorld() *world { return &world{change: make(chan struct{})} }
+
+type place struct {
+	w  *world
+	id int
+}
+
+func (w *world) note(format string, args ...any) {
+	if !w.quiet {
+		w.events = append(w.events, fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *world) changed() {
+	close(w.change)
+	w.change = make(chan struct{})
+}
+
+// history returns the events since the last call.
+func (w *world) history() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.events
+	w.events = nil
+	return h
+}
+
+// queue returns the numbers of the places in the queue.
+func (w *world) queue() (ids []int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.joined {
+		ids = append(ids, p.id)
+	}
+	return ids
+}
+
+// other joins a place of another process.
+func (w *world) other() *place {
+	p := &place{w: w}
+	w.mu.Lock()
+	w.made++
+	p.id = w.made
+	w.mu.Unlock()
+	if err := p.Join(); err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// settled checks that nothing of ours is left in the queue.
+func (w *world) settled(t testing.TB) {
+	t.Helper()
+	assert.Empty(t, w.queue(), "places were left in the queue")
+	assert.Equal(t, w.joins, w.leaves)
+}
+
+func ask(f func(*place) error, p *place) error {
+	if f == nil {
+		return nil
+	}
+	return f(p)
+}
+
+func tell(f func(*place), p *place) {
+	if f != nil {
+		f(p)
+	}
+}
+
+func (p *place) Join() error {
+	tell(p.w.onJoin, p)
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if err := ask(p.w.failJoin, p); err != nil {
+		p.w.note("join %d fails", p.id)
+		return err
+	}
+	if slices.Contains(p.w.joined, p) {
+		panic("joined twice")
+	}
+	p.w.joins++
+	p.w.joined = append(p.w.joined, p)
+	p.w.note("join %d", p.id)
+	return nil
+}
+
+func (p *place) wait(ctx context.Context) error {
+	tell(p.w.onWait, p)
+	p.w.mu.Lock()
+	p.w.note("wait %d", p.id)
+	p.w.mu.Unlock()
+	for {
+		p.w.mu.Lock()
+		if !slices.Contains(p.w.joined, p) {
+			panic("waits without a place")
+		}
+		first, change := p.w.joined[0] == p, p.w.change
+		err := ask(p.w.failWait, p)
+		p.w.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case first:
+			return nil
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *place) Resumable(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func (p *place) Leave() (left bool, err error) {
+	tell(p.w.onLeave, p)
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if err := ask(p.w.failLeave, p); err != nil {
+		p.w.note("leave %d fails", p.id)
+		return false, err
+	}
+	i := slices.Index(p.w.joined, p)
+	if i < 0 {
+		panic("left twice")
+	}
+	p.w.leaves++
+	p.w.joined = slices.Delete(p.w.joined, i, i+1)
+	p.w.note("leave %d", p.id)
+	p.w.changed()
+	if p.w.lost != nil && p.w.lost(p) {
+		return true, errLost
+	}
+	return true, nil
+}
+
+func (p *place) Lost() bool { return p.w.lost != nil && p.w.lost(p) }
+
+var (
+	errLost  = errors.New("lost")
+	errFault = errors.New("fault")
+)
+
+// attempt is one goroutine's.
+type attempt struct {
+	w      *world
+	behind []string
+}
+
+func (a *attempt) New() local.Place {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	a.w.made++
+	return &place{w: a.w, id: a.w.made}
+}
+
+func (a *attempt) Wait(ctx context.Context, p local.Place) error { return p.(*place).wait(ctx) }
+
+func (a *attempt) Behind(front local.Place, goroutines int) {
+	id := 0
+	if front != nil {
+		id = front.(*place).id
+	}
+	a.behind = append(a.behind, fmt.Sprintf("place %d, %d ahead", id, goroutines))
+}
+
+// acquiring is a goroutine in Acquire.
+type acquiring struct {
+	*attempt
+	cancel context.CancelFunc
+	done   bool
+	place  local.Place
+	err    error
+}
+
+// acquire begins to acquire, in a bubble, and returns when that blocks or ends.
+func acquire(l *local.Line, w *world) *acquiring {
+	a := begin(l, w)
+	synctest.Wait()
+	return a
+}
+
+// queueUp begins to acquire behind others, and returns when it is in the line.
+// It is for hooks: a bubble has but one synctest.Wait at a time.
+func queueUp(l *local.Line, w *world) *acquiring {
+	n := l.Waiting()
+	a := begin(l, w)
+	for l.Waiting() == n {
+		runtime.Gosched()
+	}
+	return a
+}
+
+// giveUp cancels the only goroutine in the line, and returns when it is out.
+func giveUp(l *local.Line, a *acquiring) {
+	a.cancel()
+	for l.Waiting() > 0 {
+		runtime.Gosched()
+	}
+}
+
+func begin(l *local.Line, w *world) *acquiring {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &acquiring{attempt: &attempt{w: w}, cancel: cancel}
+	go func() {
+		a.place, a.err = l.Acquire(ctx, a.attempt)
+		a.done = true
+	}()
+	return a
+}
+
+func (a *acquiring) mustHold(t testing.TB, id int) {
+	t.Helper()
+	synctest.Wait()
+	require.True(t, a.done, "it waits")
+	require.NoError(t, a.err)
+	require.Equal(t, id, a.place.(*place).id)
+}
+
+func (a *acquiring) mustWait(t testing.TB) {
+	t.Helper()
+	synctest.Wait()
+	require.False(t, a.done, "it does not wait: %v", a.err)
+}
+
+func (a *acquiring) mustFail(t testing.TB, err error) {
+	t.Helper()
+	synctest.Wait()
+	require.True(t, a.done, "it waits")
+	require.ErrorIs(t, a.err, err)
+	require.Nil(t, a.place)
+}
+
+func release(t testing.TB, l *local.Line, a *acquiring, batch time.Duration) {
+	t.Helper()
+	held, err := l.Release(a.place, batch)
+	require.NoError(t, err)
+	require.False(t, held)
+}
+
+// bubble runs a test of one line in one world, with fake time.
+func bubble(t *testing.T, f func(t *testing.T, l *local.Line, w *world)) {
+	t.Helper()
+	defer local.ForgetWaiters()
+	local.ForgetWaiters()
+	synctest.Test(t, func(t *testing.T) {
+		l, w := new(local.Line), newWorld()
+		f(t, l, w)
+		synctest.Wait()
+		assert.Zero(t, l.Waiting())
+		w.settled(t)
+		// The line is as good as new.
+		a := acquire(l, w)
+		require.True(t, a.done)
+		require.NoError(t, a.err)
+		release(t, l, a, 0)
+		w.settled(t)
+	})
+}
+
+func TestFirstComeFirstServed(t *testing.T) {
+	for name, batch := range map[string]time.Duration{"batch": time.Hour, "no batch": 0} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *local.Line, w *world) {
+				var all []*acquiring
+				for i := range 50 {
+					all = append(all, acquire(l, w))
+					assert.Equal(t, i, l.Waiting())
+				}
+				for i, a := range all {
+					id := 1
+					if batch == 0 {
+						id = i + 1
+					}
+					a.mustHold(t, id)
+					for _, later := range all[i+1:] {
+						later.mustWait(t)
+					}
+					release(t, l, a, batch)
+				}
+			})
+		})
+	}
+}
+
+// TestBatch: within the batch the place is passed on as it is, without a word
+// to the directory; after it, the next place is taken before the old one goes.
+func TestBatch(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		a, b, c, d := acquire(l, w), acquire(l, w), acquire(l, w), acquire(l, w)
+		a.mustHold(t, 1)
+		assert.Equal(t, []string{"join 1", "wait 1"}, w.history())
+
+		time.Sleep(time.Millisecond - 1)
+		release(t, l, a, time.Millisecond)
+		b.mustHold(t, 1)
+		assert.Empty(t, w.history())
+
+		// The batch counts from when the place came to the head, not from the
+		// last hand-off.
+		time.Sleep(1)
+		release(t, l, b, time.Millisecond)
+		c.mustHold(t, 2)
+		assert.Equal(t, []string{"join 2", "leave 1", "wait 2"}, w.history())
+
+		// It begins anew with the new place.
+		release(t, l, c, time.Millisecond)
+		d.mustHold(t, 2)
+		assert.Empty(t, w.history())
+		release(t, l, d, time.Millisecond) // nobody waits
+		assert.Equal(t, []string{"leave 2"}, w.history())
+	})
+}
+
+func TestNoBatch(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		a, b := acquire(l, w), acquire(l, w)
+		w.history()
+		release(t, l, a, 0)
+		b.mustHold(t, 2)
+		assert.Equal(t, []string{"join 2", "leave 1", "wait 2"}, w.history())
+		release(t, l, b, 0)
+	})
+}
+
+// TestAlternate: another process that queued meanwhile has its turn between.
+func TestAlternate(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		a, b := acquire(l, w), acquire(l, w)
+		other := w.other()
+		release(t, l, a, 0)
+		b.mustWait(t)
+		other.Leave()
+		b.mustHold(t, 3)
+		release(t, l, b, 0)
+	})
+}
+
+// TestLostIsNotPassedOn: a place that is gone is no good to the next one.
+func TestLostIsNotPassedOn(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		w.lost = func(p *place) bool { return p.id == 1 }
+		a, b := acquire(l, w), acquire(l, w)
+		held, err := l.Release(a.place, time.Hour)
+		assert.False(t, held)
+		assert.ErrorIs(t, err, errLost)
+		b.mustHold(t, 2)
+		release(t, l, b, 0)
+	})
+}
+
+func TestCancel(t *testing.T) {
+	t.Run("in the middle", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b, c, d := acquire(l, w), acquire(l, w), acquire(l, w), acquire(l, w)
+			c.cancel()
+			c.mustFail(t, context.Canceled)
+			assert.Equal(t, []string{"place 1, 2 ahead"}, c.behind)
+			assert.Equal(t, 2, l.Waiting())
+			release(t, l, a, time.Hour)
+			b.mustHold(t, 1)
+			release(t, l, b, time.Hour)
+			d.mustHold(t, 1)
+			release(t, l, d, time.Hour)
+		})
+	})
+	t.Run("the last", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := acquire(l, w), acquire(l, w)
+			b.cancel()
+			b.mustFail(t, context.Canceled)
+			assert.Equal(t, []string{"place 1, 1 ahead"}, b.behind)
+			w.history()
+			release(t, l, a, 0)
+			assert.Equal(t, []string{"leave 1"}, w.history(), "no place is taken for nobody")
+		})
+	})
+	t.Run("the leader hands its place on", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			other := w.other() // place 1
+			a, b, c := acquire(l, w), acquire(l, w), acquire(l, w)
+			a.mustWait(t)
+			w.history()
+			a.cancel()
+			a.mustFail(t, context.Canceled)
+			assert.Empty(t, a.behind, "it was not in the line, but at its head")
+			assert.Equal(t, []string{"wait 2"}, w.history(), "the place in the queue is kept, and waited at anew")
+			b.mustWait(t)
+			assert.Equal(t, 1, l.Waiting())
+			b.cancel()
+			b.mustFail(t, context.Canceled)
+			other.Leave()
+			c.mustHold(t, 2)
+			release(t, l, c, 0)
+		})
+	})
+	t.Run("the leader, with nobody behind", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			other := w.other()
+			a := acquire(l, w)
+			a.cancel()
+			a.mustFail(t, context.Canceled)
+			assert.Equal(t, []int{1}, w.queue(), "its place stays in the queue")
+			other.Leave()
+		})
+	})
+	t.Run("all while the next place is taken", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := acquire(l, w), acquire(l, w)
+			w.onJoin = func(*place) { giveUp(l, b) }
+			w.history()
+			release(t, l, a, 0)
+			b.mustFail(t, context.Canceled)
+			assert.Equal(t, []string{"join 2", "leave 1", "leave 2"}, w.history())
+			w.onJoin = nil
+		})
+	})
+	t.Run("come while the last place is left", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a := acquire(l, w)
+			var b *acquiring
+			w.onLeave = func(*place) { w.onLeave = nil; b = queueUp(l, w) }
+			release(t, l, a, time.Hour)
+			b.mustHold(t, 2)
+			release(t, l, b, 0)
+		})
+	})
+}
+
+// lateContext is done at the moment at which the turn is given: the first look
+// at it says it is not done, which is before.
+type lateContext struct {
+	context.Context
+	done chan struct{}
+	gone atomic.Bool
+}
+
+func (c *lateContext) Done() <-chan struct{} { return c.done }
+
+func (c *lateContext) Err() error {
+	if c.gone.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// turnAndCancel gives a waiter its turn and cancels it before it runs again.
+// The first of the two is what it wakes for. It needs a single processor.
+func turnAndCancel(cancelFirst bool, give func(), c *lateContext) {
+	c.gone.Store(true)
+	if cancelFirst {
+		close(c.done)
+		give()
+	} else {
+		give()
+		close(c.done)
+	}
+}
+
+// late begins to acquire with a lateContext.
+func late(l *local.Line, w *world) (c *lateContext, err *error) {
+	c, err = &lateContext{Context: context.Background(), done: make(chan struct{})}, new(error)
+	go func() { _, *err = l.Acquire(c, &attempt{w: w}) }()
+	synctest.Wait()
+	return c, err
+}
+
+// TestTurnAtCancel: a turn given at the very moment of a cancel is passed on.
+func TestTurnAtCancel(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for name, batch := range map[string]time.Duration{"granted": time.Hour, "lead": 0} {
+		for _, cancelFirst := range []bool{true, false} {
+			for _, behind := range []int{0, 1, 3} {
+				t.Run(fmt.Sprintf("%s, %d behind, cancel first %t", name, behind, cancelFirst), func(t *testing.T) {
+					bubble(t, func(t *testing.T, l *local.Line, w *world) {
+						a := acquire(l, w)
+						c, err := late(l, w)
+						var rest []*acquiring
+						for range behind {
+							rest = append(rest, acquire(l, w))
+						}
+						turnAndCancel(cancelFirst, func() { release(t, l, a, batch) }, c)
+						synctest.Wait()
+						require.ErrorIs(t, *err, context.Canceled)
+						for _, r := range rest {
+							synctest.Wait()
+							require.True(t, r.done, "the turn was lost")
+							require.NoError(t, r.err)
+							release(t, l, r, batch)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestTry(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		try := func() (*attempt, local.Place, error) {
+			a := &attempt{w: w}
+			p, err := l.Try(context.Background(), a)
+			return a, p, err
+		}
+		_, p, err := try()
+		require.NoError(t, err)
+		w.history()
+
+		a, none, err := try()
+		assert.ErrorIs(t, err, local.ErrBusy)
+		assert.Nil(t, none)
+		assert.Equal(t, []string{"place 1, 1 ahead"}, a.behind)
+
+		b, c := acquire(l, w), acquire(l, w)
+		a, _, err = try()
+		assert.ErrorIs(t, err, local.ErrBusy)
+		assert.Equal(t, []string{"place 1, 3 ahead"}, a.behind)
+		assert.Empty(t, w.history(), "a try that fails in the line asks nobody")
+
+		held, err := l.Release(p, time.Hour)
+		require.NoError(t, err)
+		require.False(t, held)
+		b.mustHold(t, 1)
+		other := w.other() // place 2
+		release(t, l, b, 0)
+		c.mustWait(t)
+		a, _, err = try()
+		assert.ErrorIs(t, err, local.ErrBusy)
+		assert.Equal(t, []string{"place 3, 1 ahead"}, a.behind, "where the leader waits")
+		other.Leave()
+		c.mustHold(t, 3)
+		release(t, l, c, 0)
+	})
+}
+
+// TestTryWhileJoining: the leader has no place yet to tell of.
+func TestTryWhileJoining(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		try := &attempt{w: w}
+		w.onJoin = func(*place) {
+			w.onJoin = nil
+			_, err := l.Try(context.Background(), try)
+			assert.ErrorIs(t, err, local.ErrBusy)
+		}
+		a := acquire(l, w)
+		a.mustHold(t, 1)
+		assert.Equal(t, []string{"place 0, 1 ahead"}, try.behind)
+		release(t, l, a, 0)
+	})
+}
+
+// TestJoinFails: the error is one goroutine's, and the next one tries anew.
+func TestJoinFails(t *testing.T) {
+	t.Run("of the leader", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			w.failJoin = func(p *place) error {
+				if p.id == 1 {
+					return errFault
+				}
+				return nil
+			}
+			var b *acquiring
+			w.onJoin = func(p *place) {
+				if p.id == 1 {
+					b = queueUp(l, w)
+				}
+			}
+			a := acquire(l, w)
+			a.mustFail(t, errFault)
+			b.mustHold(t, 2)
+			release(t, l, b, 0)
+		})
+	})
+	t.Run("at the hand-off", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			w.failJoin = func(p *place) error {
+				if p.id == 2 || p.id == 3 {
+					return errFault
+				}
+				return nil
+			}
+			a, b, c := acquire(l, w), acquire(l, w), acquire(l, w)
+			w.history()
+			release(t, l, a, 0) // is no error of the one who leaves
+			b.mustFail(t, errFault)
+			c.mustHold(t, 4)
+			assert.Equal(t, []string{"join 2 fails", "leave 1", "join 3 fails", "join 4", "wait 4"}, w.history())
+			release(t, l, c, 0)
+		})
+	})
+}
+
+// TestWaitFails: after an error that does not keep the place, the place is
+// given up and the next one starts anew.
+func TestWaitFails(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		w.failWait = func(p *place) error {
+			if p.id == 1 {
+				return errFault
+			}
+			return nil
+		}
+		var b *acquiring
+		w.onWait = func(*place) { w.onWait = nil; b = queueUp(l, w) }
+		a := acquire(l, w)
+		a.mustFail(t, errFault)
+		b.mustHold(t, 2)
+		assert.Equal(t, []string{"join 1", "wait 1", "leave 1", "join 2", "wait 2"}, w.history())
+		release(t, l, b, 0)
+	})
+}
+
+// failLeaves fails the first n of a place's leaves.
+func failLeaves(id, n int) func(*place) error {
+	return func(p *place) error {
+		if p.id == id && n > 0 {
+			n--
+			return errFault
+		}
+		return nil
+	}
+}
+
+// TestReleaseFails: what cannot be given up is still held, and can be given up
+// later.
+func TestReleaseFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		batch time.Duration
+		id    int
+		want  []string
+	}{
+		// The next place was taken already, and is not taken twice.
+		"handed over": {0, 2, []string{"join 2", "leave 1 fails", "leave 1 fails", "leave 1", "wait 2"}},
+		// Within the batch it can still be passed on, without leaving.
+		"passed on": {time.Hour, 1, []string{"join 2", "leave 1 fails", "leave 1 fails"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *local.Line, w *world) {
+				w.failLeave = failLeaves(1, 2)
+				a, b := acquire(l, w), acquire(l, w)
+				w.history()
+				for range 2 {
+					held, err := l.Release(a.place, 0)
+					assert.True(t, held)
+					assert.ErrorIs(t, err, errFault)
+					b.mustWait(t)
+				}
+				release(t, l, a, tt.batch)
+				b.mustHold(t, tt.id)
+				assert.Equal(t, tt.want, w.history())
+				release(t, l, b, 0)
+			})
+		})
+	}
+	t.Run("alone", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			w.failLeave = failLeaves(1, 1)
+			a := acquire(l, w)
+			held, err := l.Release(a.place, 0)
+			assert.True(t, held)
+			assert.ErrorIs(t, err, errFault)
+			_, err = l.Try(context.Background(), &attempt{w: w})
+			assert.ErrorIs(t, err, local.ErrBusy)
+			release(t, l, a, 0)
+		})
+	})
+}
+
+// TestLeaveFailsUnseen: where nobody is there to try again, the place is kept,
+// and whoever comes next goes on with it.
+func TestLeaveFailsUnseen(t *testing.T) {
+	t.Run("of a cancelled leader", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			w.failLeave = failLeaves(2, 1)
+			other := w.other()
+			a := acquire(l, w)
+			a.cancel()
+			a.mustFail(t, context.Canceled)
+			assert.Equal(t, []int{1, 2}, w.queue())
+			w.history()
+			other.Leave()
+			b := acquire(l, w)
+			b.mustHold(t, 2)
+			assert.Equal(t, []string{"leave 1", "wait 2"}, w.history())
+			release(t, l, b, 0)
+		})
+	})
+	t.Run("after a failed wait", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			waits := 0
+			w.failWait = func(*place) error {
+				if waits++; waits == 1 {
+					return errFault
+				}
+				return nil
+			}
+			w.failLeave = failLeaves(1, 1)
+			a := acquire(l, w)
+			a.mustFail(t, errFault)
+			b := acquire(l, w)
+			b.mustHold(t, 1)
+			release(t, l, b, 0)
+		})
+	})
+	// A turn is declined, and what it grants cannot be given up. The others
+	// who wait must neither lose it nor the place taken for them meanwhile,
+	// which would stand in the queue, and in everybody's way, for ever.
+	for _, behind := range []int{0, 1, 3} {
+		t.Run(fmt.Sprintf("of a declined turn, %d behind", behind), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+			bubble(t, func(t *testing.T, l *local.Line, w *world) {
+				a := acquire(l, w)
+				c, err := late(l, w)
+				var rest []*acquiring
+				for range behind {
+					rest = append(rest, acquire(l, w))
+				}
+				w.failLeave = failLeaves(1, 1)
+				turnAndCancel(true, func() { release(t, l, a, time.Hour) }, c)
+				synctest.Wait()
+				require.ErrorIs(t, *err, context.Canceled)
+				if behind == 0 {
+					assert.Equal(t, []int{1}, w.queue())
+					rest = append(rest, acquire(l, w))
+				}
+				for _, r := range rest {
+					synctest.Wait()
+					require.True(t, r.done, "its turn was lost")
+					require.NoError(t, r.err)
+					release(t, l, r, 0)
+				}
+			})
+		})
+	}
+	t.Run("of a place taken for those who gave up", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := acquire(l, w), acquire(l, w)
+			w.onJoin = func(*place) { w.onJoin = nil; giveUp(l, b) }
+			w.failLeave = failLeaves(2, 1)
+			release(t, l, a, 0)
+			b.mustFail(t, context.Canceled)
+			assert.Equal(t, []int{2}, w.queue())
+			c := acquire(l, w)
+			c.mustHold(t, 2)
+			release(t, l, c, 0)
+		})
+	})
+}
+
+// TestStress has goroutines acquire, give up and try at random moments, while
+// joins, waits and leaves fail at random. Never two hold; everybody is served
+// or fails; and in the end nothing of ours is in the queue.
+func TestStress(t *testing.T) {
+	for name, tt := range map[string]struct {
+		faults float64
+		batch  time.Duration
+	}{
+		"batches":            {0, 50 * time.Microsecond},
+		"no batch":           {0, 0},
+		"faults and batches": {0.05, 50 * time.Microsecond},
+		"faults":             {0.05, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			l, w := new(local.Line), newWorld()
+			w.quiet = true
+			faulty := rand.New(rand.NewPCG(seed, 0)) // guarded by w.mu
+			fault := func(*place) error {
+				if faulty.Float64() < tt.faults {
+					return errFault
+				}
+				return nil
+			}
+			w.failJoin, w.failWait, w.failLeave = fault, fault, fault
+
+			var inside, holds, given atomic.Int64
+			stop := make(chan struct{})
+			var others, ours sync.WaitGroup
+			others.Go(func() { // another process
+				for r := rand.New(rand.NewPCG(seed, 1)); ; {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					p := &place{w: w}
+					if p.Join() != nil {
+						continue
+					}
+					for p.wait(context.Background()) != nil {
+					}
+					assert.EqualValues(t, 1, inside.Add(1), "two hold")
+					inside.Add(-1)
+					for left := false; !left; left, _ = p.Leave() {
+					}
+					time.Sleep(time.Duration(r.IntN(100)) * time.Microsecond)
+				}
+			})
+			for g := range 8 {
+				ours.Go(func() {
+					r := rand.New(rand.NewPCG(seed, uint64(2+g)))
+					for range 300 {
+						ctx, cancel := context.WithCancel(context.Background())
+						switch r.IntN(3) {
+						case 0:
+							ctx, cancel = context.WithTimeout(ctx, time.Duration(r.IntN(200))*time.Microsecond)
+						case 1:
+							time.AfterFunc(time.Duration(r.IntN(100))*time.Microsecond, cancel)
+						}
+						acquire := l.Acquire
+						if r.IntN(8) == 0 {
+							acquire = l.Try
+						}
+						p, err := acquire(ctx, &attempt{w: w})
+						if err != nil {
+							given.Add(1)
+							cancel()
+							continue
+						}
+						assert.EqualValues(t, 1, inside.Add(1), "two hold")
+						holds.Add(1)
+						if r.IntN(4) == 0 {
+							runtime.Gosched()
+						}
+						inside.Add(-1)
+						for {
+							held, _ := l.Release(p, tt.batch)
+							if !held {
+								break
+							}
+						}
+						cancel()
+					}
+				})
+			}
+			ours.Wait()
+			close(stop)
+			others.Wait()
+			assert.EqualValues(t, 8*300, holds.Load()+given.Load())
+			assert.Zero(t, l.Waiting())
+
+			// A place whose leave failed is kept for the next one.
+			w.failJoin, w.failWait, w.failLeave = nil, nil, nil
+			p, err := l.Acquire(context.Background(), &attempt{w: w})
+			require.NoError(t, err)
+			held, err := l.Release(p, 0)
+			require.NoError(t, err)
+			require.False(t, held)
+			w.settled(t)
+			t.Logf("%d holds, %d given up", holds.Load(), given.Load())
+		})
+	}
+}

@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime/debug"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// never is later than all steps.
+const never = math.MaxInt
+
+// actor is one contender, over all its rounds.
+type actor struct {
+	w     *world
+	id    int
+	plain bool
+
+	// The coroutine.
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+
+	blocked      blocked
+	watch        *watch // for blockedOnWatch
+	saw          int    // for blockedOnChange
+	stalledUntil int
+	ctx          *cancellable // while it waits
+	done         bool
+	crashed      bool
+
+	file      *file // the ticket, for crashes and plain ones
+	inside    bool
+	createdAt int // in steps
+	settledAt int // in steps; never: not yet, or it is about to leave
+	changedAt int // its own last change of the directory; see cache.go
+	todo      []*file
+}
+
+type blocked int
+
+const (
+	free            blocked = iota
+	blockedOnWatch          // until the watch reports something, or a cancel
+	blockedOnChange         // until anything changed in the directory
+	blockedOnOthers         // until all others have finished
+)
+
+// gone is what a contender panics with when it is to vanish on the spot.
+type gone struct{}
+
+// step hands over. Whatever comes after it happens in one piece.
+func (a *actor) step() {
+	if !a.yield(struct{}{}) {
+		panic(gone{})
+	}
+}
+
+// block hands over until there is a reason to go on.
+func (a *actor) block(on blocked, w *watch) {
+	a.blocked, a.watch = on, w
+	a.step()
+}
+
+func (a *actor) ready() bool {
+	if a.done {
+		return false
+	}
+	switch a.blocked {
+	case blockedOnWatch:
+		return a.watch.reported() != a.watch.seen || a.ctx.done
+	case blockedOnChange:
+		return a.saw != a.w.dir.version
+	case blockedOnOthers:
+		for _, b := range a.w.actors {
+			if b != a && !b.done {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// end is deferred by the coroutine.
+func (a *actor) end() {
+	a.done = true
+	switch r := recover().(type) {
+	case nil, gone:
+	default:
+		a.w.fail(Panic, "%v\n%s", r, debug.Stack())
+	}
+}
+
+// crash ends the contender at once. Its ticket stays, and is dead.
+func (a *actor) crash() {
+	a.crashed, a.inside = true, false
+	for _, f := range a.w.dir.files {
+		if f.owner == a {
+			f.dead = true
+			f.deaths++
+		}
+	}
+	a.w.dir.version++
+	if a.w.tracing {
+		a.say("crashes")
+	}
+	a.stop()
+	a.done = true // also if it had not begun
+}
+
+// cancellable is a context that the schedule cancels.
+type cancellable struct {
+	context.Context
+	done bool
+}
+
+func (c *cancellable) Err() error {
+	if c.done {
+		return context.Canceled
+	}
+	return nil
+}
+
+// contend is the life of one of our contenders.
+func (a *actor) contend() {
+	for range 1 + a.w.rng.IntN(a.w.plan.rounds) {
+		for a.pass() {
+		}
+	}
+}
+
+// pass is one passage through the queue. It reports whether the ticket was
+// removed in the doorway, so that the lock proper would make another.
+func (a *actor) pass() (again bool) {
+	o := &own{actor: a}
+	c := queue.New(o, o, a.w.mode == Plain)
+	if err := c.Join(); err != nil {
+		a.expect(err, errFault)
+		return false
+	}
+	try := a.w.plan.tryers > 0 && a.w.rng.IntN(a.w.plan.tryers) == 0
+	err := a.enter(c, try)
+	for a.resumes(err) {
+		err = a.enter(c, false)
+	}
+	switch {
+	case err == nil:
+		a.hold(o)
+	case errors.Is(err, queue.ErrGone) && a.w.plan.hasty && !c.Decided():
+		again = true
+	case errors.Is(err, queue.ErrTop) && a.w.plan.atEnd:
+	case errors.Is(err, queue.ErrGone) && a.w.bend == BendRemovesLive:
+	default:
+		a.expect(err, errFault, queue.ErrBusy, context.Canceled)
+	}
+	a.leave(c, again)
+	return again
+}
+
+func (a *actor) enter(c *queue.Contender, try bool) error {
+	a.ctx = &cancellable{Context: context.Background()}
+	defer func() { a.ctx = nil }()
+	if try {
+		return c.Try(a.ctx)
+	}
+	return c.Wait(a.ctx)
+}
+
+// resumes reports whether to go on waiting after err at the same place.
+func (a *actor) resumes(err error) bool {
+	again := errors.Is(err, context.Canceled) || errors.Is(err, queue.ErrBusy) && a.w.mode != Tries
+	if again = again && a.w.rng.IntN(2) == 0; again && a.w.tracing {
+		a.say("waits again after: %v", err)
+	}
+	return again
+}
+
+func (a *actor) hold(o *own) {
+	a.w.enter(a)
+	if a.w.mode == Tries {
+		a.block(blockedOnOthers, nil)
+	}
+	for range a.w.rng.IntN(6) {
+		a.step()
+		if !o.file.removed {
+			o.bendHolding()
+		}
+	}
+	a.inside = false
+	if a.w.tracing {
+		a.say("is out")
+	}
+}
+
+// leave removes the ticket, however often that fails.
+func (a *actor) leave(c *queue.Contender, isGone bool) {
+	a.settledAt = never
+	err := c.Leave()
+	for errors.Is(err, errFault) {
+		err = c.Leave()
+	}
+	if errors.Is(err, queue.ErrGone) && (isGone || a.w.plan.hasty || a.w.bend == BendRemovesLive) {
+		return
+	}
+	a.expect(err)
+}
+
+// expect fails the schedule if err is an error of another kind.
+func (a *actor) expect(err error, kinds ...error) {
+	if err == nil {
+		return
+	}
+	for _, kind := range kinds {
+		if errors.Is(err, kind) {
+			return
+		}
+	}
+	a.w.fail(Unexpected, "contender %d: %v", a.id, err)
+}

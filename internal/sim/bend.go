@@ -1,0 +1,60 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Bend breaks a rule that is not in package queue's hands, but in those of the
+// directory or of the ticket's owner. TestBends wants each one caught, but for
+// the one that is known to be harmless.
+type Bend string
+
+const (
+	BendListFirst      Bend = "list-first"      // the first listing is from before the creation
+	BendTornListing    Bend = "torn-listing"    // a listing may miss what is there all the while
+	BendBlindToMoves   Bend = "blind-to-moves"  // watches do not report numbers
+	BendBlindToDeath   Bend = "blind-to-death"  // watches do not report deaths
+	BendRemovesLive    Bend = "removes-live"    // a ticket of the living is removed now and then
+	BendSkipsLive      Bend = "skips-live"      // a slow owner in the doorway is passed by, its ticket left
+	BendSettlesRemoved Bend = "settles-removed" // a ticket that was removed settles all the same
+	BendRaisesHolding  Bend = "raises-holding"  // the holder's number rises
+	BendLowersHolding  Bend = "lowers-holding"  // the holder's number falls: harmless, and what R12 rests on
+	BendServerLocal    Bend = "server-local"    // cached mode: one contender is on the server, caches nothing and announces nothing
+	BendCoarseView     Bend = "coarse-view"     // one contender sees and stores whole seconds, the others more
+)
+
+// Bends are all that do harm.
+var Bends = []Bend{
+	BendListFirst, BendTornListing, BendBlindToMoves, BendBlindToDeath, BendRemovesLive,
+	BendSkipsLive, BendSettlesRemoved, BendRaisesHolding, BendServerLocal, BendCoarseView,
+}
+
+// removesLive reports whether a ticket of the living is to be removed.
+func (o *own) removesLive() bool {
+	return o.w.bend == BendRemovesLive && o.w.rng.IntN(8) == 0
+}
+
+// view is what a sees of a number.
+func (a *actor) view(n queue.Number) queue.Number {
+	if a.w.bend == BendCoarseView && a.id == 0 {
+		return cut(n, time.Second)
+	}
+	return n
+}
+
+// tears reports whether a listing is to miss an entry of another's.
+func (a *actor) tears(f *file) bool {
+	return a.w.bend == BendTornListing && f.owner != a && a.w.rng.IntN(8) == 0
+}
+
+// bendHolding changes a holder's number.
+func (o *own) bendHolding() {
+	switch o.w.bend {
+	case BendRaisesHolding:
+		o.w.store(o.file, plus(o.file.number(), 10*time.Second))
+	case BendLowersHolding:
+		o.w.store(o.file, plus(o.file.number(), -10*time.Second))
+	}
+}

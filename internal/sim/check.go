@@ -1,0 +1,99 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is what a failed schedule broke.
+type Kind string
+
+const (
+	Overlap    Kind = "overlap"          // two were inside, not both plain
+	Overtaken  Kind = "overtaken"        // one came in before another whose number was final before it arrived
+	Deadlock   Kind = "deadlock"         // somebody waits, and nobody can go on
+	NoProgress Kind = "no progress"      // somebody goes on and on
+	LeftBehind Kind = "left behind"      // a file of the living is still there at the end
+	TryCount   Kind = "tries"            // of all who tried at once, not exactly one succeeded
+	Unexpected Kind = "unexpected error" // an operation of the algorithm failed without a fault
+	Panic      Kind = "panic"
+)
+
+// Failure is the first thing that went wrong in a schedule.
+type Failure struct {
+	Kind   Kind
+	Detail string
+}
+
+func (f *Failure) Error() string { return fmt.Sprintf("%s: %s", f.Kind, f.Detail) }
+
+// fail notes a failure, and the schedule ends at the next step. One of a kind
+// that does not count is passed over: many mistakes show first in the order,
+// and it is worth knowing whether they also let two in.
+func (w *world) fail(kind Kind, format string, args ...any) {
+	if w.failure == nil && (w.only == "" || w.only == kind) {
+		w.failure = &Failure{Kind: kind, Detail: fmt.Sprintf(format, args...)}
+	}
+}
+
+// enter lets a in, and checks that it may.
+func (w *world) enter(a *actor) {
+	w.holds++
+	a.inside = true
+	if w.tracing {
+		a.say("is in")
+	}
+	for _, b := range w.actors {
+		if b == a || b.crashed {
+			continue
+		}
+		if b.inside && !(a.plain && b.plain) {
+			w.fail(Overlap, "contender %d came in while %d was inside", a.id, b.id)
+		}
+		// Plain ones keep no order, and disturb that of the others.
+		if w.mode != Plain && !b.inside && b.settledAt < a.createdAt {
+			w.fail(Overtaken, "contender %d arrived in step %d and is in before %d, whose number was final in step %d",
+				a.id, a.createdAt, b.id, b.settledAt)
+		}
+	}
+}
+
+// checkEnd checks how the world was left when nobody can go on.
+func (w *world) checkEnd() {
+	for _, a := range w.actors {
+		if !a.done {
+			w.fail(Deadlock, "nobody can go on: %s", w.states())
+			return
+		}
+	}
+	for _, f := range w.dir.files {
+		if !f.dead {
+			w.fail(LeftBehind, "%s of contender %d", f.name, f.owner.id)
+		}
+	}
+	if w.mode == Tries && !w.plan.atEnd && w.holds != 1 {
+		w.fail(TryCount, "%d of %d got in", w.holds, len(w.actors))
+	}
+}
+
+// states says who waits for what.
+func (w *world) states() string {
+	var s []string
+	for _, a := range w.actors {
+		switch {
+		case a.crashed:
+			s = append(s, fmt.Sprintf("%d crashed", a.id))
+		case a.done:
+			s = append(s, fmt.Sprintf("%d finished", a.id))
+		case a.blocked == blockedOnWatch:
+			s = append(s, fmt.Sprintf("%d waits for %s", a.id, show(a.watch.file)))
+		case a.blocked != free:
+			s = append(s, fmt.Sprintf("%d waits", a.id))
+		case a.inside:
+			s = append(s, fmt.Sprintf("%d is inside", a.id))
+		default:
+			s = append(s, fmt.Sprintf("%d goes on", a.id))
+		}
+	}
+	return strings.Join(s, ", ")
+}

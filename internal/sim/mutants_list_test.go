@@ -1,0 +1,169 @@
+package sim
+
+// mutants are the ways to get the algorithm wrong that are known to be wrong.
+var mutants = []mutant{
+	{
+		name: "no raise", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"if top.Number.Compare(c.own.Number) >= 0 {", "if false {"}},
+	},
+	{
+		name: "no raise at a tie", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"if top.Number.Compare(c.own.Number) >= 0 {", "if top.Number.Compare(c.own.Number) > 0 {"}},
+	},
+	{
+		name: "decides by the listing from before the raise", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{`			if _, others, err = c.list(); err != nil {
+				return err
+			}
+`, ""}},
+	},
+	{
+		name: "the number falls while waiting", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"		c.decide(still)\n", `		lower := Number{Sec: c.own.Number.Sec - 1}
+		if lower, err = c.dir.Renumber(lower); err != nil {
+			return err
+		}
+		c.setOwn(Ticket{Name: c.own.Name, Number: lower})
+		c.decide(still)
+`}},
+	},
+	{
+		name: "compares with the number from before the raise", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"			c.setOwn(Ticket{Name: c.own.Name, Number: stored})\n", ""}},
+	},
+	{
+		name: "enters when the watched ticket goes", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"		c.decide(still)\n", "		c.decide(still[:0])\n"}},
+	},
+	{
+		name: "waits for the first ticket only", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	slices.SortFunc(c.ahead, Ticket.Compare)\n", "	slices.SortFunc(c.ahead, Ticket.Compare)\n	c.ahead = c.ahead[:min(1, len(c.ahead))]\n"}},
+	},
+	{
+		name: "waits only for those past the doorway", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"case standing == Gone, c.own.Before(now):", "case standing != Final, c.own.Before(now):"}},
+	},
+	{
+		name: "waits for a ticket that has risen", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"case standing == Gone, c.own.Before(now):", "case standing == Gone, c.own.Before(now) && false:"}},
+	},
+	{
+		name: "ties without names", file: "directory.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"return strings.Compare(t.Name, u.Name)", "return 0 * strings.Compare(t.Name, u.Name)"}},
+	},
+	{
+		name: "does not look whether what was stored is above", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"		if stored.Compare(top.Number) > 0 {\n", "		if true {\n"}},
+	},
+	{
+		name: "does not read back what was stored", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"		stored, err := c.dir.Renumber(want)\n", "		_, err := c.dir.Renumber(want)\n		stored := want\n"}},
+	},
+	{
+		name: "one step is enough for a raise", file: "queue.go", mode: Queue, kind: Unexpected,
+		edits: []edit{{"{1, 100, time.Microsecond, time.Millisecond, time.Second, 2 * time.Second}", "{1}"}},
+	},
+	{
+		name: "raises above the first ticket, not the highest", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"slices.MaxFunc(others, Ticket.Compare)", "slices.MinFunc(others, Ticket.Compare)"}},
+	},
+	{
+		name: "looks before the watch, not after", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"	watch := c.others.Watch(t)\n	defer watch.Stop()\n", `	if now, standing, err := c.others.Look(t); err != nil || standing == Gone || c.own.Before(now) {
+		return err
+	}
+	watch := c.others.Watch(t)
+	defer watch.Stop()
+	if err := watch.Wait(ctx, false); err != nil {
+		return err
+	}
+`}},
+	},
+	{
+		name: "does not leave", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"{ return c.dir.Remove() }", "{ return nil }"}},
+	},
+	{
+		name: "goes on after a failed listing", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{`	number, others, err := c.list()
+	if err != nil {
+		return err
+	}
+`, "	number, others, err := c.list()\n"}},
+	},
+	{
+		name: "goes on after a failed raise", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{`			if err := c.raise(top); err != nil {
+				return err
+			}
+`, "			c.raise(top)\n"}},
+	},
+	{
+		name: "does not settle", file: "queue.go", mode: Tries, kind: NoProgress,
+		edits: []edit{{"	if err := c.dir.Settle(); err != nil {\n		return err\n	}\n", ""}},
+	},
+	{
+		name: "settles before the deciding listing", file: "queue.go", mode: Tries, kind: TryCount,
+		edits: []edit{{"	number, others, err := c.list()\n", "	c.dir.Settle()\n	number, others, err := c.list()\n"}},
+	},
+	{
+		name: "ignores that it was removed in the doorway", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	if err := c.dir.Settle(); err != nil {\n", "	if err := c.dir.Settle(); err != nil && err != ErrGone {\n"}},
+	},
+	{
+		name: "a try does not wait for the doorway", file: "queue.go", mode: Tries, kind: TryCount,
+		edits: []edit{{"case try && standing == Final:", "case try:"}},
+	},
+	{
+		name: "passes the doorway again after a cancel", file: "queue.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"	c.final = true\n", ""}},
+	},
+	{
+		name: "R10: raises without announcing", file: "queue.go", mode: Cached, kind: Overlap,
+		edits: []edit{{"			return c.dir.Announce(stored)\n", "			return nil\n"}},
+	},
+	{
+		name: "R10: announces after the deciding listing", file: "queue.go", mode: Cached, kind: Overlap,
+		edits: []edit{
+			{"			return c.dir.Announce(stored)\n", "			return nil\n"},
+			{`			if _, others, err = c.list(); err != nil {
+				return err
+			}
+`, `			if _, others, err = c.list(); err != nil {
+				return err
+			}
+			if err := c.dir.Announce(c.own.Number); err != nil {
+				return err
+			}
+`},
+		},
+	},
+	{
+		name: "R12: does not sink", file: "plain.go", mode: Plain, kind: Overlap,
+		edits: []edit{{"	if !c.plainPeers {\n", "	if true {\n"}},
+	},
+	{
+		name: "R12: does not list once sunk", file: "plain.go", mode: Plain, kind: Overlap,
+		edits: []edit{{`	_, others, err := c.list()
+	if err != nil {
+		return false, err
+	}
+	ahead := false
+`, "	var others []Ticket\n	ahead := false\n"}},
+	},
+	{
+		name: "R12: stays sunk while it waits", file: "plain.go", mode: Plain, kind: Deadlock,
+		edits: []edit{{"	stored, err := c.dir.Renumber(c.own.Number)\n", "	stored, err := c.own.Number, error(nil)\n"}},
+	},
+	{
+		name: "R12: does not decide anew once it rose again", file: "plain.go", mode: Plain, kind: Overlap,
+		edits: []edit{{"	c.decide(others)\n	return false, nil\n", "	c.decide(waitFor)\n	return false, nil\n"},
+			{"			ahead = ahead || standing != Gone\n", "			if standing != Gone {\n				ahead = true\n				waitFor = append(waitFor, t)\n			}\n"},
+			{"	ahead := false\n", "	ahead := false\n	var waitFor []Ticket\n"},
+		},
+	},
+	{
+		name: "R12: enters beside a plain one from before", file: "plain.go", mode: Plain, kind: Overlap,
+		edits: []edit{{"if t.Plain && t.Before(c.own) {", "if false {"}},
+	},
+}
