@@ -98,6 +98,9 @@ func roundWait(d time.Duration) time.Duration {
 	return d
 }
 
+// errTimedOut matches ErrTimeout and context.DeadlineExceeded.
+var errTimedOut = fmt.Errorf("%w (%w)", ErrTimeout, context.DeadlineExceeded)
+
 var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
 
 // explain puts what went wrong in the queue into the package's own terms.
@@ -123,6 +126,9 @@ func reason(ctx context.Context) error {
 	}
 	if errors.Is(cause, err) {
 		return cause
+	}
+	if errors.Is(cause, ErrTimeout) {
+		return errTimedOut
 	}
 	return &waitEnded{err: err, cause: cause}
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -115,8 +115,9 @@ func TestTicketAtTheEndOfTime(t *testing.T) {
 		path := filepath.Join(dir, "target")
 		last := path + ".lock.elsewhere.1.planted.pid"
 		require.NoError(t, os.WriteFile(last, nil, 0o666))
-		end := []unix.Timespec{{Sec: math.MaxInt64, Nsec: 999_999_999}, {Sec: math.MaxInt64, Nsec: 999_999_999}}
-		require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, last, end, 0))
+		end := unix.Timespec{Nsec: 999_999_999}
+		end.Sec = 1<<(8*unsafe.Sizeof(end.Sec)-1) - 1
+		require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, last, []unix.Timespec{end, end}, 0))
 		l := newLock(t, path)
 		for _, err := range []error{l.TryLock(), l.Acquire(t.Context())} {
 			require.ErrorContains(t, err, filepath.Base(last))

@@ -53,7 +53,8 @@ type Ticket struct {
 	Command string
 	User    string
 
-	here bool // the owner's pid means the same to this process
+	here  bool   // the owner's pid means the same to this process
+	start uint64 // of the owner, as its ticket has it
 }
 
 // String describes the ticket in a few words.
@@ -208,15 +209,19 @@ func (l *FileLock) first(t queue.Ticket) (first Ticket) {
 	return first
 }
 
-// describe looks at one ticket. It reports false if the ticket is gone.
+// describe looks at one ticket. It reports false if the ticket is gone; what
+// cannot be looked at is there, and blocks.
 func describe(view *ticketdir.View, q ticketdir.Queue, t queue.Ticket) (Ticket, bool) {
+	name, _ := ticket.Parse(q.Prefix, t.Name)
 	probe, err := view.Probe(t.Name)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return Ticket{}, false
+	case err != nil:
+		return newTicket(q, t, name, liveness.Verdict{Reason: err.Error()}), true
 	}
 	defer view.Release(&probe)
 	var once memory
-	name, _ := ticket.Parse(q.Prefix, t.Name)
 	return newTicket(q, t, name, once.judge(t.Name, name, &probe)), true
 }
 
@@ -225,14 +230,15 @@ func newTicket(q ticketdir.Queue, t queue.Ticket, name ticket.Name, v liveness.V
 		Path: filepath.Join(q.Dir, t.Name), Host: name.Host, PID: name.PID, Queued: t.Number.Time(),
 		Shared: name.Shared, Lease: name.Lease, Plain: name.Plain,
 		State: State(v.State), Reason: v.Reason,
-		here: name.PIDSpace.Same(liveness.Self().PIDSpace) && v.State == liveness.Alive,
+		here: name.PIDSpace.Same(liveness.Self().PIDSpace) && v.State == liveness.Alive, start: name.Start,
 	}
 }
 
 // fillProcess adds what the process table has for display. Whatever cannot be
 // learnt stays empty.
 func (t *Ticket) fillProcess() {
-	if !t.here || t.PID > math.MaxInt32 {
+	// The owner may have left its witness to a child, and its pid to a stranger.
+	if !t.here || t.PID > math.MaxInt32 || liveness.Ask(t.PID, t.start) != liveness.ProcessRuns {
 		return
 	}
 	p, err := process.NewProcess(int32(t.PID))

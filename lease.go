@@ -44,6 +44,7 @@ type heartbeat struct {
 	lost   chan struct{} // closed when the lease is lost
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	end    sync.Once // lost, or stopped before that
 }
 
 // startHeartbeat calls beat often enough for the lease. When that has failed
@@ -51,17 +52,29 @@ type heartbeat struct {
 func startHeartbeat(beat func() error, lease time.Duration, lose func(error)) *heartbeat {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &heartbeat{lost: make(chan struct{}), cancel: cancel}
-	h.done.Go(func() {
-		if err := keep(ctx, beat, lease); err != nil {
+	end := func(err error) {
+		h.end.Do(func() {
 			lose(err)
 			close(h.lost)
+			cancel()
+		})
+	}
+	// A renewal may stand still, as when a server does not answer, and the
+	// holder must learn of the loss no later than others may act on it.
+	late := time.AfterFunc(lease, func() { end(errLate) })
+	h.done.Go(func() {
+		defer late.Stop()
+		extend := func(left time.Duration) { late.Reset(left) }
+		if err := keep(ctx, beat, lease, extend); err != nil {
+			end(err)
 		}
 	})
 	return h
 }
 
-// keep returns nil when ctx is done, or why the lease was lost.
-func keep(ctx context.Context, beat func() error, lease time.Duration) error {
+// keep returns nil when ctx is done, or why the lease was lost. After each
+// renewal it calls extend with the time that is left from now on.
+func keep(ctx context.Context, beat func() error, lease time.Duration, extend func(left time.Duration)) error {
 	interval := lease / beatsPerLease
 	renewed := time.Now()
 	timer := time.NewTimer(interval)
@@ -85,6 +98,7 @@ func keep(ctx context.Context, beat func() error, lease time.Duration) error {
 			timer.Reset(interval / beatsPerLease)
 		default:
 			renewed = began
+			extend(lease - time.Since(renewed))
 			timer.Reset(interval)
 		}
 	}
@@ -95,6 +109,7 @@ func (h *heartbeat) stop() {
 	if h != nil {
 		h.cancel()
 		h.done.Wait()
+		h.end.Do(func() {}) // not late any more, or told so by now
 	}
 }
 

@@ -188,8 +188,7 @@ func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
 	verdict := p.memory.judge(t.Name, name, &probe)
 	switch {
-	case verdict.State == liveness.Dead:
-		p.reclaim(t, name, verdict, &probe)
+	case verdict.State == liveness.Dead && p.reclaim(t, name, verdict, &probe):
 		return t, queue.Gone, nil
 	case unwitnessed(name, &probe):
 		return t, queue.Provisional, nil
@@ -198,9 +197,12 @@ func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	}
 }
 
-// reclaim removes a dead owner's ticket if it may. Where it may not, as in
-// another user's in a sticky directory, the ticket is passed by all the same.
-func (p *place) reclaim(t queue.Ticket, name ticket.Name, v liveness.Verdict, probe *ticketdir.Probe) {
+// reclaim removes a dead owner's ticket if it may, and reports whether the
+// ticket is out of the way. Where it may not be removed, as another user's in
+// a sticky directory, it is passed by, but for one case: that a witness stayed
+// free is proof only together with the removal, which an owner that was merely
+// slow to take it would notice.
+func (p *place) reclaim(t queue.Ticket, name ticket.Name, v liveness.Verdict, probe *ticketdir.Probe) bool {
 	err := p.own.Reclaim(t.Name, probe)
 	fields := []zap.Field{
 		zap.String("dead", t.Name), zap.String("host", name.Host), zap.Int("pid", name.PID),
@@ -208,9 +210,10 @@ func (p *place) reclaim(t queue.Ticket, name ticket.Name, v liveness.Verdict, pr
 	}
 	if err != nil {
 		p.debug("skip", append(fields, zap.Error(err))...)
-		return
+		return !v.NeedsRemoval
 	}
 	p.warn("reclaim", fields...)
+	return true
 }
 
 // Watch implements queue.Others.

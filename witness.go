@@ -3,10 +3,14 @@ package filelock
 import "os"
 
 // Witness returns an open file that proves to all other contenders that the
-// holder lives, for as long as any process has it open. Pass it to a child in
-// exec.Cmd.ExtraFiles, and the lock outlives this process, should it be killed,
-// until the child has ended too. The caller closes the file. Unlock gives the
-// lock back whoever has the file.
+// holder lives, for as long as any process has it open. Pass it to a child, as
+// in exec.Cmd.ExtraFiles, and the lock outlives this process, should it be
+// killed, until the child has ended too. The caller closes the file. Unlock
+// gives the lock back whoever has the file.
+//
+// Nobody may write to it: that would change the ticket's place in the queue.
+// Mind that ExtraFiles begin with descriptor 3, and that a child may take that
+// for something else.
 //
 // The error is an *Error. It matches ErrNotLocked if nothing is held through
 // l, and errors.ErrUnsupported on systems without a witness.

@@ -29,6 +29,9 @@ func (s State) String() string {
 type Verdict struct {
 	State  State
 	Reason string
+	// NeedsRemoval: the owner counts as dead only if its ticket is removed, by
+	// somebody who has the witness's lock meanwhile.
+	NeedsRemoval bool
 }
 
 func (v Verdict) String() string { return v.State.String() + ": " + v.Reason }
@@ -79,10 +82,10 @@ func (id Identity) Judge(e Evidence) Verdict {
 func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Verdict {
 	n := e.Name
 	if n.Lease > 0 && e.StillFor > Expiry(n.Lease) {
-		return Verdict{Dead, fmt.Sprintf("its lease of %v was not renewed for %v", n.Lease, e.StillFor.Round(time.Millisecond))}
+		return Verdict{State: Dead, Reason: fmt.Sprintf("its lease of %v was not renewed for %v", n.Lease, e.StillFor.Round(time.Millisecond))}
 	}
 	if e.Witness == WitnessHeld {
-		return Verdict{Alive, "witness held"}
+		return Verdict{State: Alive, Reason: "witness held"}
 	}
 	if n.Plain {
 		return id.judgePlain(n, ask)
@@ -101,40 +104,40 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 	}
 	if tells {
 		if e.FreeFor >= Grace {
-			return Verdict{Dead, "its witness on this machine is gone"}
+			return Verdict{State: Dead, Reason: "its witness on this machine is gone", NeedsRemoval: true}
 		}
-		return Verdict{Unknown, "its witness is not held; it may be about to take it"}
+		return Verdict{State: Unknown, Reason: "its witness is not held; it may be about to take it"}
 	}
 	if !e.OneKernel {
-		return Verdict{Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"}
+		return Verdict{State: Unknown, Reason: "it is of another host or another boot, and the filesystem may be mounted by both"}
 	}
 	switch id.bootOf(n) {
 	case earlierBoot:
-		return Verdict{Dead, "it is of an earlier boot of this machine"}
+		return Verdict{State: Dead, Reason: "it is of an earlier boot of this machine"}
 	case thisBoot:
-		return Verdict{Unknown, "it is of another pid namespace, and its witness cannot be seen from here"}
+		return Verdict{State: Unknown, Reason: "it is of another pid namespace, and its witness cannot be seen from here"}
 	default:
-		return Verdict{Unknown, "it does not tell which boot it is of"}
+		return Verdict{State: Unknown, Reason: "it does not tell which boot it is of"}
 	}
 }
 
 func judgeProcess(n ticket.Name, p Process, w Witness) Verdict {
 	switch p {
 	case ProcessGone:
-		return Verdict{Dead, fmt.Sprintf("pid %d is gone", n.PID)}
+		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d is gone", n.PID)}
 	case ProcessZombie:
-		return Verdict{Dead, fmt.Sprintf("pid %d has ended and is not reaped yet", n.PID)}
+		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d has ended and is not reaped yet", n.PID)}
 	case ProcessOther:
-		return Verdict{Dead, fmt.Sprintf("pid %d is another process by now", n.PID)}
+		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d is another process by now", n.PID)}
 	case ProcessRuns:
 		if w == WitnessFree {
-			return Verdict{Alive, fmt.Sprintf("pid %d runs; its witness is not held", n.PID)}
+			return Verdict{State: Alive, Reason: fmt.Sprintf("pid %d runs; its witness is not held", n.PID)}
 		}
-		return Verdict{Alive, fmt.Sprintf("pid %d runs", n.PID)}
+		return Verdict{State: Alive, Reason: fmt.Sprintf("pid %d runs", n.PID)}
 	case ProcessHidden:
-		return Verdict{Alive, fmt.Sprintf("a process has pid %d; it is hidden from here", n.PID)}
+		return Verdict{State: Alive, Reason: fmt.Sprintf("a process has pid %d; it is hidden from here", n.PID)}
 	default:
-		return Verdict{Unknown, fmt.Sprintf("nothing can be learnt of pid %d", n.PID)}
+		return Verdict{State: Unknown, Reason: fmt.Sprintf("nothing can be learnt of pid %d", n.PID)}
 	}
 }
 
@@ -144,16 +147,16 @@ func judgeProcess(n ticket.Name, p Process, w Witness) Verdict {
 func (id Identity) judgePlain(n ticket.Name, ask func(int, uint64) Process) Verdict {
 	switch {
 	case n.Host != id.RawHost && n.Host != id.Host:
-		return Verdict{Unknown, fmt.Sprintf("a plain ticket of another host, %s", n.Host)}
+		return Verdict{State: Unknown, Reason: fmt.Sprintf("a plain ticket of another host, %s", n.Host)}
 	case !id.InitialPIDs:
-		return Verdict{Unknown, "a plain ticket, and this process sees only a container's pids"}
+		return Verdict{State: Unknown, Reason: "a plain ticket, and this process sees only a container's pids"}
 	}
 	switch ask(n.PID, 0) {
 	case ProcessGone:
-		return Verdict{Dead, fmt.Sprintf("a plain ticket, and pid %d of this host is gone", n.PID)}
+		return Verdict{State: Dead, Reason: fmt.Sprintf("a plain ticket, and pid %d of this host is gone", n.PID)}
 	case ProcessUnknown:
-		return Verdict{Unknown, fmt.Sprintf("a plain ticket, and nothing can be learnt of pid %d", n.PID)}
+		return Verdict{State: Unknown, Reason: fmt.Sprintf("a plain ticket, and nothing can be learnt of pid %d", n.PID)}
 	default:
-		return Verdict{Alive, fmt.Sprintf("a plain ticket, and a process has pid %d", n.PID)}
+		return Verdict{State: Alive, Reason: fmt.Sprintf("a plain ticket, and a process has pid %d", n.PID)}
 	}
 }

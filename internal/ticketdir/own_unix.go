@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ func (o *Own) create() (string, error) {
 		return "", &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	o.h, o.fd, o.name = h, fd, path[len(o.q.Dir)+1:]
+	o.tickets, o.stale = nil, false // of a ticket before
 	return o.name, nil
 }
 
@@ -105,7 +107,10 @@ func (o *Own) List() ([]queue.Ticket, error) {
 		}
 	}
 	err := o.h.names(&o.q, o.name, &o.entries)
-	if err != nil {
+	switch {
+	case removed(err):
+		o.entries = o.entries[:0]
+	case err != nil:
 		return nil, wrap("list", o.q.Dir, err)
 	}
 	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
@@ -125,6 +130,10 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	o.sweep(ticket.Merge(o.tickets, raised))
 	return o.tickets, nil
 }
+
+// removed reports whether an error of a listing says that the open directory
+// itself is gone, and every ticket in it.
+func removed(err error) bool { return err == unix.ENOENT || err == unix.ESTALE }
 
 // passed reports whether err says that a name is no ticket (any more).
 func passed(err error) bool {
@@ -364,11 +373,16 @@ func noLocks(err error) bool {
 var flock = unix.Flock
 
 // takeWitness locks the ticket. A prober may have the lock for some
-// microseconds; one that was stopped at just that moment keeps us out.
+// microseconds, and often has when several contend; a sleep, however short,
+// takes near a millisecond then, and everybody behind would wait for it too.
+// One that was stopped at just that moment keeps us out for longer.
 func (o *Own) takeWitness() error {
-	const patience = 5 * time.Second
+	const (
+		spins    = 100
+		patience = 5 * time.Second
+	)
 	var waited time.Duration
-	for pause := 20 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+	for try := 0; ; try++ {
 		err := flock(o.fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == unix.EINTR {
 			continue
@@ -376,8 +390,12 @@ func (o *Own) takeWitness() error {
 		if held := err == unix.EWOULDBLOCK || err == unix.EACCES; !held || waited >= patience {
 			return err // EACCES is how CIFS says that it is held
 		}
-		time.Sleep(pause)
-		waited += pause
+		if try < spins {
+			runtime.Gosched()
+			continue
+		}
+		time.Sleep(time.Millisecond)
+		waited += time.Millisecond
 	}
 }
 
@@ -426,6 +444,9 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 			there[string(name)] = true
 		}
 	})
+	if removed(err) {
+		return nil, queue.ErrGone
+	}
 	if err != nil {
 		return nil, wrap("list", o.q.Dir, err)
 	}
