@@ -1,0 +1,173 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Markdown writes the tables.
+func (r *Run) Markdown(w io.Writer, plots []string) error {
+	b := &strings.Builder{}
+	m := r.Machine
+	fmt.Fprintf(b, "# Measurements\n\n%s, %s, %d cores, %s, %s. Took %s.\n\n", m.Kernel, m.CPU, m.Cores, m.Go, m.Day, r.Took)
+	if r.Quick {
+		b.WriteString("**A quick run: too short to quote.**\n\n")
+	}
+	b.WriteString(legend)
+	r.goalsTable(b)
+	r.contestantsTable(b)
+	for _, p := range plots {
+		fmt.Fprintf(b, "![%s](%s)\n\n", strings.TrimSuffix(p, ".svg"), p)
+	}
+	for _, s := range r.Sections {
+		r.section(b, s)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+const legend = `Medians of alternating rounds. In brackets: our figure divided by that one,
+round by round, and of those the median. **Bold** is the best lock of the row, of
+those known to be safe; ▼ marks where that is not ours, with how far ours is
+behind. Floors are no locks. Unsafe locks let two in, and compete for nothing.
+
+`
+
+func (r *Run) goalsTable(b *strings.Builder) {
+	b.WriteString("## Must be shown\n\n| | target | measured | met |\n|---|---|---|---|\n")
+	for _, g := range r.Goals {
+		fmt.Fprintf(b, "| %d | %s | %s | %s |\n", g.Item, g.Target, g.Measured, g.Met)
+	}
+	b.WriteByte('\n')
+}
+
+func (r *Run) contestantsTable(b *strings.Builder) {
+	b.WriteString("## Contestants\n\n| column | what |\n|---|---|\n")
+	for _, c := range r.Contestants {
+		what := c.Name
+		if c.Unsafe {
+			what += " (unsafe)"
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", c.Short, what)
+	}
+	b.WriteByte('\n')
+}
+
+// row is the figures of one metric under one condition.
+type row struct {
+	kase   string
+	metric Metric
+	values []*Value
+}
+
+func (r *Run) section(b *strings.Builder, s Section) {
+	rows, columns := r.rows(s.Scenario)
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "## %s\n\n", s.Title)
+	if s.Note != "" {
+		fmt.Fprintf(b, "%s\n\n", s.Note)
+	}
+	b.WriteString("| | |")
+	for _, c := range columns {
+		fmt.Fprintf(b, " %s |", c.Short)
+	}
+	fmt.Fprintf(b, "\n|%s\n", strings.Repeat("---|", len(columns)+2))
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s | %s |", row.kase, row.metric.Name)
+		for _, c := range columns {
+			fmt.Fprintf(b, " %s |", r.cell(row, c))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+}
+
+// rows returns a scenario's rows, and the contestants that have figures there.
+func (r *Run) rows(scenario string) (rows []row, columns []Contestant) {
+	seen := map[string]bool{}
+	for _, v := range r.Values {
+		if v.Scenario != scenario {
+			continue
+		}
+		seen[v.Contestant] = true
+		i := slices.IndexFunc(rows, func(o row) bool { return o.kase == v.Case && o.metric == v.Metric })
+		if i < 0 {
+			i = len(rows)
+			rows = append(rows, row{kase: v.Case, metric: v.Metric})
+		}
+		rows[i].values = append(rows[i].values, v)
+	}
+	for _, c := range r.Contestants {
+		if seen[c.Key] {
+			columns = append(columns, c)
+		}
+	}
+	return rows, columns
+}
+
+func (r *Run) cell(row row, c Contestant) string {
+	v := row.of(c.Key)
+	if v == nil {
+		return ""
+	}
+	text := Format(v.Median, v.Metric.Unit)
+	best, bestIs := r.best(row)
+	if bestIs && tied(v.Median, best) {
+		if !c.Floor && !c.Unsafe {
+			text = "**" + text + "**"
+		}
+	} else if bestIs && c.Key == Ours {
+		text += " ▼" + behind(v.Median, best, row.metric.Better)
+	}
+	if v.AgainstOurs > 0 && row.metric.Better != Neither {
+		text += " (" + times(v.AgainstOurs) + ")"
+	}
+	return text
+}
+
+// tied reports whether two figures differ by less than can be told.
+func tied(a, b float64) bool { return math.Abs(a-b) <= 0.005*math.Abs(b) }
+
+func behind(ours, best float64, better Better) string {
+	x := ours / best
+	if better == More {
+		x = best / ours
+	}
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return ""
+	}
+	return " " + times(x)
+}
+
+func (row row) of(contestant string) *Value {
+	i := slices.IndexFunc(row.values, func(v *Value) bool { return v.Contestant == contestant })
+	if i < 0 {
+		return nil
+	}
+	return row.values[i]
+}
+
+// best returns the best figure among the safe locks of a row, if there is more
+// than one.
+func (r *Run) best(row row) (best float64, is bool) {
+	if row.metric.Better == Neither {
+		return 0, false
+	}
+	n := 0
+	for _, c := range r.Contestants {
+		v := row.of(c.Key)
+		if v == nil || c.Floor || c.Unsafe {
+			continue
+		}
+		if n == 0 || (v.Median < best) == (row.metric.Better == Less) && v.Median != best {
+			best = v.Median
+		}
+		n++
+	}
+	return best, n > 1
+}

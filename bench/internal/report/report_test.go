@@ -1,0 +1,98 @@
+package report
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		x    float64
+		u    Unit
+		want string
+	}{
+		{682, Nanoseconds, "682 ns"},
+		{999.9, Nanoseconds, "1.00 µs"},
+		{30_040, Nanoseconds, "30.0 µs"},
+		{2.5e9, Nanoseconds, "2.50 s"},
+		{0, Nanoseconds, "0 ns"},
+		{1.12e6, PerSecond, "1.12 M/s"},
+		{667, PerSecond, "667 /s"},
+		{0.931, Part, "93.1 %"},
+		{1, Index, "1.000"},
+		{0.00123, Count, "0.0012"},
+		{157, Count, "157"},
+		{5560, Bytes, "5.43 KiB"},
+		{math.NaN(), Count, "–"},
+	} {
+		if got := Format(c.x, c.u); got != c.want {
+			t.Errorf("Format(%v, %s) = %q, want %q", c.x, c.u, got, c.want)
+		}
+	}
+}
+
+func TestGoal(t *testing.T) {
+	for _, c := range []struct {
+		limits []limit
+		want   string
+	}{
+		{[]limit{atMost(1.3, 1.3)}, "yes"},
+		{[]limit{atMost(1.31, 1.3)}, "**no**"},
+		{[]limit{atLeast(10, 10)}, "yes"},
+		{[]limit{atLeast(9.9, 10)}, "**no**"},
+		{[]limit{atMost(0, 0), atMost(1, 0)}, "**no**"},
+		{[]limit{atMost(math.NaN(), 1)}, "not measured"},
+	} {
+		if got := goal(1, "", "", c.limits...).Met; got != c.want {
+			t.Errorf("%+v: %s, want %s", c.limits, got, c.want)
+		}
+	}
+}
+
+func TestTableMarksWinsAndLosses(t *testing.T) {
+	r := New(false)
+	less := Metric{"time", Nanoseconds, Less}
+	more := Metric{"rate", PerSecond, More}
+	r.Name(
+		Contestant{Key: Ours, Short: "ours"}, Contestant{Key: "other", Short: "other"},
+		Contestant{Key: "floor", Short: "floor", Floor: true}, Contestant{Key: "bad", Short: "bad", Unsafe: true},
+	)
+	for _, round := range []float64{1, 3} {
+		r.Add("s", "lose", less, Ours, 200*round)
+		r.Add("s", "lose", less, "other", 100*round)
+		r.Add("s", "lose", less, "floor", 10*round)
+		r.Add("s", "win", more, Ours, 800*round)
+		r.Add("s", "win", more, "other", 100*round)
+		r.Add("s", "win", more, "bad", 1600*round)
+	}
+	r.Describe(Section{Scenario: "s", Title: "S"})
+	r.Finish()
+	var b strings.Builder
+	if err := r.Markdown(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| lose | time | 400 ns ▼ 2 × | **200 ns** (2 ×) | 20 ns (20 ×) |  |",
+		"| win | rate | **1.60 k/s** | 200 /s (8 ×) |  | 3.20 k/s (0.50 ×) |",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no line %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestRatioIsOfRounds(t *testing.T) {
+	r := New(false)
+	m := Metric{"time", Nanoseconds, Less}
+	for _, x := range [][2]float64{{10, 10}, {40, 20}, {900, 300}} {
+		r.Add("s", "c", m, Ours, x[0])
+		r.Add("s", "c", m, "floor", x[1])
+	}
+	if got := r.Ratio("s", "c", "time", Ours, "floor"); got != 2 {
+		t.Errorf("ratio %v, want 2", got)
+	}
+	if got := r.Ratio("s", "c", "time", Ours, "nobody"); !math.IsNaN(got) {
+		t.Errorf("ratio with nobody %v", got)
+	}
+}

@@ -1,0 +1,91 @@
+package rival
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// FileFloor is the system calls of our own free path and nothing else: what
+// they take is what a lock of one file for each contender cannot do without.
+var FileFloor = Rival{
+	Key: "floor-file", Name: "floor: our system calls alone", Floor: true, Shared: true,
+	Open: func(path string) (Lock, error) { return openFileFloor(path) },
+}
+
+type fileFloor struct {
+	dir        int
+	buf        []byte
+	head, tail string // of the path
+	base       int    // where in the path the name begins
+	next       uint64
+
+	path string
+	fd   int
+}
+
+// instances tells the names of several floors in one directory apart.
+var instances atomic.Uint64
+
+func openFileFloor(path string) (Lock, error) {
+	dir, err := unix.Open(filepath.Dir(path), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &fileFloor{
+		dir: dir, buf: make([]byte, 64<<10), next: instances.Add(1) << 32,
+		head: path + ".lock.floor." + strconv.Itoa(unix.Getpid()) + ".",
+		tail: "-00000-00000000-00000000-x.pid",
+		base: len(filepath.Dir(path)) + 1,
+	}, nil
+}
+
+// Lock makes the calls in the order, with the flags and with a name of the
+// length of a lock's that is free.
+func (f *fileFloor) Lock(context.Context) (err error) {
+	f.next++
+	var nonce [16]byte
+	binary.BigEndian.PutUint64(nonce[:], f.next)
+	f.path = f.head + hex.EncodeToString(nonce[:]) + f.tail
+	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	if f.fd, err = unix.Openat(unix.AT_FDCWD, f.path, flags, 0o644); err != nil {
+		return err
+	}
+	if err := listAll(f.dir, f.buf); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return err
+	}
+	if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	return unix.Fstat(f.fd, &st)
+}
+
+func (f *fileFloor) Unlock() error {
+	if err := unix.Unlinkat(f.dir, f.path[f.base:], 0); err != nil {
+		return err
+	}
+	return unix.Close(f.fd)
+}
+
+func (f *fileFloor) Close() error { return unix.Close(f.dir) }
+
+// listAll reads an open directory from its beginning to its end.
+func listAll(dir int, buf []byte) error {
+	if _, err := unix.Seek(dir, 0, unix.SEEK_SET); err != nil {
+		return err
+	}
+	for {
+		if n, err := unix.Getdents(dir, buf); n == 0 || err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package scenario
+
+import (
+	"time"
+
+	"github.com/filelock-go/filelock/bench/internal/rival"
+)
+
+var free = Scenario{
+	Name:  "free",
+	Title: "The free lock",
+	Note: `One goroutine acquires and releases a lock that nobody else wants. On ext4 the
+creation of a file takes longer the more were deleted within the last five
+seconds, so the row "after a rest" has the same after six quiet seconds.`,
+	run: runFree,
+}
+
+func runFree(b *Bench) error {
+	rs := rival.Select("filelock", "floor-file", "floor-flock", "gofrs", "mutex-gofrs", "gofrs-try10",
+		"lockedfile", "filemutex", "juju", "nightlyone", "plain")
+	b.name(rs...)
+	for _, fs := range b.filesystems {
+		cs, err := b.contestants(rs, fs, fs.name)
+		if err != nil {
+			return err
+		}
+		if err := b.rounds(fs.name, func(int) error { return b.alternate(cs, b.pick(30, 10)) }); err != nil {
+			return err
+		}
+		if err := done(cs); err != nil {
+			return err
+		}
+	}
+	if b.quick {
+		return nil
+	}
+	return b.rested(b.disk())
+}
+
+func (b *Bench) contestants(rs []rival.Rival, fs filesystem, kase string) ([]*contestant, error) {
+	var cs []*contestant
+	for _, r := range rs {
+		c, err := contest(r, kase, fs.target(r.Key), 2*time.Millisecond)
+		if err != nil {
+			return nil, err
+		}
+		cs = append(cs, c)
+	}
+	return cs, nil
+}
+
+func done(cs []*contestant) error {
+	for _, c := range cs {
+		if err := c.lock.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rested measures what somebody pays who locks now and then.
+func (b *Bench) rested(fs filesystem) error {
+	kase := fs.name + ", after a rest"
+	cs, err := b.contestants(rival.Select("filelock", "floor-file", "gofrs"), fs, kase)
+	if err != nil {
+		return err
+	}
+	for _, c := range cs {
+		c.batch = 1
+	}
+	err = b.rounds(kase, func(int) error {
+		time.Sleep(6 * time.Second)
+		return b.alternate(cs, 100)
+	})
+	if err != nil {
+		return err
+	}
+	return done(cs)
+}

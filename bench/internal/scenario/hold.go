@@ -1,0 +1,62 @@
+package scenario
+
+import (
+	"errors"
+	"time"
+
+	"github.com/filelock-go/filelock/bench/internal/worker"
+)
+
+var hold = Scenario{
+	Name:  "hold",
+	Title: "How much of the time the lock is held",
+	Note: `16 processes, each holding for the given time (it sleeps). What is missing from
+100 % is hand-offs, and pollers asleep while the lock is free. Over 100 % is two
+inside at once. A time of 0 is the scenario before this.`,
+	run: runHold,
+}
+
+func runHold(b *Bench) (err error) {
+	rs := processRivals()
+	b.name(rs...)
+	f, err := worker.Start(16)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	var xs []float64
+	var cases []string
+	for _, h := range []time.Duration{100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond} {
+		kase := "16 processes, " + holdName(h)
+		xs, cases = append(xs, float64(h)/1e3), append(cases, kase)
+		lasts := b.ms(400, 150)
+		err := b.rounds(kase, func(round int) error {
+			for _, r := range turn(round, rs) {
+				o, err := contend(f, f.Workers, worker.Loop{
+					Rival: r.Key, Path: b.disk().target(r.Key), Goroutines: 1, Hold: h,
+				}, lasts)
+				if err != nil {
+					return err
+				}
+				b.add(kase, heldPart, r.Key, o.held/float64(lasts))
+				b.add(kase, longestWait, r.Key, o.longest)
+				if r.Unsafe || o.overlaps > 0 {
+					b.add(kase, overlaps, r.Key, o.overlaps)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	b.curve("held", heldPart.Name, rs, xs, cases)
+	return nil
+}
+
+func holdName(d time.Duration) string {
+	if d < time.Millisecond {
+		return "100 µs"
+	}
+	return d.String()[:len(d.String())-2] + " ms"
+}

@@ -1,0 +1,52 @@
+package scenario
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/filelock-go/filelock/bench/internal/report"
+	"github.com/filelock-go/filelock/bench/internal/worker"
+)
+
+func TestMain(m *testing.M) {
+	worker.Main()
+	os.Exit(m.Run())
+}
+
+func TestQuickRunOfSome(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	out := t.TempDir()
+	run, err := Run(Config{
+		Disk: t.TempDir(), Only: regexp.MustCompile("^(free|processes|kill)$"), Quick: true, Progress: io.Discard,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []struct{ scenario, kase, metric, contestant string }{
+		{"free", "disk", "Acquire + Unlock", report.Ours},
+		{"free", "disk", "Acquire + Unlock", "floor-file"},
+		{"processes", "disk, 16 processes", "time per hand-off", "ring"},
+		{"kill", "disk", "kill to next holder", "gofrs"},
+	} {
+		if v := run.Find(at.scenario, at.kase, at.metric, at.contestant); v == nil || v.Median <= 0 {
+			t.Errorf("%v: %+v", at, v)
+		}
+	}
+	plots, err := run.Plots(out, Pictures())
+	if err != nil || len(plots) == 0 {
+		t.Errorf("plots %v, %v", plots, err)
+	}
+	var md, js strings.Builder
+	if err := run.Markdown(&md, plots); err != nil || !strings.Contains(md.String(), "## The free lock") {
+		t.Errorf("no table of the free lock (%v)", err)
+	}
+	if err := run.JSON(&js); err != nil || !json.Valid([]byte(js.String())) {
+		t.Errorf("no JSON (%v)", err)
+	}
+}
