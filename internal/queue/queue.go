@@ -58,80 +58,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
-// Contender is one passage through the queue: Join, then Wait or Try until it
-// returns nil, then Leave. After any error but the context's, only Leave makes
-// sense; after the context's, Wait may be called again and keeps the place.
-// One goroutine at a time may use it; Ahead is safe at any time.
-type Contender struct {
-	dir        Directory
-	others     Others
-	plainPeers bool
-	final      bool // the doorway is behind us
-
-	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
-	own   Ticket
-	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
-}
-
-// New returns a contender for the queue in dir. With plainPeers it follows R12.
-func New(dir Directory, others Others, plainPeers bool) *Contender {
-	return &Contender{dir: dir, others: others, plainPeers: plainPeers}
-}
-
-// Ahead returns the first of the tickets known to be ahead, and their number.
-func (c *Contender) Ahead() (first Ticket, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.ahead) > 0 {
-		first = c.ahead[0]
-	}
-	return first, len(c.ahead)
-}
-
-// Decided reports whether the doorway is passed: from then on the ticket keeps
-// others out, and may have let one in that it should not have if it is gone.
-func (c *Contender) Decided() bool { return c.final }
-
-// Own returns the own ticket. Its number is known after the doorway.
-func (c *Contender) Own() Ticket {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.own
-}
-
-// Join takes a ticket (R1). On error there is none.
-func (c *Contender) Join() error {
-	name, err := c.dir.Create()
-	if err != nil {
-		return err
-	}
-	c.setOwn(Ticket{Name: name})
-	return nil
-}
-
-func (c *Contender) setOwn(t Ticket) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.own = t
-}
-
-// Leave removes the ticket (R7).
-func (c *Contender) Leave() error { return c.dir.Remove() }
-
-// Wait returns nil when it is this contender's turn.
-func (c *Contender) Wait(ctx context.Context) error { return c.enter(ctx, false) }
-
-// Try is Wait, but fails with ErrBusy as soon as it is certain that another
-// contender is ahead. It waits only for tickets whose owners may still be in
-// the doorway and rise: without that, N contenders that try a free lock at the
-// same moment could each fail because of another.
-func (c *Contender) Try(ctx context.Context) error { return c.enter(ctx, true) }
-
-func (c *Contender) enter(ctx context.Context, try bool) error {
+// through goes through the doorway, once, and then to the head of the queue.
+func (c *Contender) through(ctx context.Context, try bool) error {
 	if !c.final {
 		if err := c.doorway(); err != nil {
 			return err

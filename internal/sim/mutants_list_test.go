@@ -80,7 +80,7 @@ var mutants = []mutant{
 `}},
 	},
 	{
-		name: "does not leave", file: "queue.go", mode: Queue, kind: Deadlock,
+		name: "does not leave", file: "contender.go", mode: Queue, kind: Deadlock,
 		edits: []edit{{"{ return c.dir.Remove() }", "{ return nil }"}},
 	},
 	{

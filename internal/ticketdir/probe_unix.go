@@ -30,6 +30,15 @@ func Open(q Queue) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
+	var st unix.Stat_t
+	if err := unix.Stat(q.Dir, &st); err == nil && uint64(st.Dev) == h.dev && uint64(st.Ino) == h.ino {
+		return &View{q: q, h: h}, nil
+	}
+	h.retire() // the path names another directory by now
+	h.release()
+	if h, err = openHandle(q.Dir); err != nil {
+		return nil, err
+	}
 	return &View{q: q, h: h}, nil
 }
 

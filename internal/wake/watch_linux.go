@@ -82,7 +82,12 @@ func (n *notifier) open() error {
 	if err != nil {
 		return err
 	}
-	n.fd, n.file = fd, os.NewFile(uintptr(fd), "inotify")
+	file := os.NewFile(uintptr(fd), "inotify")
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		file.Close() // the runtime cannot wait for it
+		return err
+	}
+	n.fd, n.file = fd, file
 	return nil
 }
 
