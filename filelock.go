@@ -229,7 +229,10 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, l.cfg.timeout, ErrTimeout)
 		defer cancel()
 	}
-	began := time.Now()
+	var began time.Time
+	if try || ctx.Done() != nil || l.debugging() {
+		began = time.Now() // else nobody asks how long it waited
+	}
 	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
 	h := &asked.hold
 	g, err := l.site.claim(ctx, asked)
@@ -259,7 +262,7 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	}
 	p := at.(*place)
 	l.site.settle(g, p)
-	if p.debugging() {
+	if l.debugging() {
 		p.debug("acquire", zap.Duration("waited", time.Since(began)))
 	}
 	return nil

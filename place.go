@@ -134,9 +134,7 @@ func (p *place) enter(ctx context.Context, wait func(context.Context) error) err
 
 // Resumable reports whether the ticket is as it was before err: a wait that
 // was ended keeps its place.
-func (p *place) Resumable(err error) bool {
-	return errors.Is(err, queue.ErrBusy) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
+func (p *place) Resumable(err error) bool { return queue.Resumable(err) }
 
 // Leave removes the ticket.
 func (p *place) Leave() (left bool, err error) {
@@ -150,7 +148,7 @@ func (p *place) Leave() (left bool, err error) {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
 		return true, nil
 	}
-	if p.debugging() {
+	if p.lock.debugging() {
 		p.debug("release", zap.Duration("held", time.Since(p.held)))
 	}
 	if gone {
@@ -228,7 +226,7 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 
 // debugging guards the calls of debug whose fields cost an allocation where
 // everybody passes.
-func (p *place) debugging() bool { return p.lock.cfg.log.Core().Enabled(zap.DebugLevel) }
+func (l *FileLock) debugging() bool { return l.cfg.log.Core().Enabled(zap.DebugLevel) }
 
 func (p *place) debug(msg string, fields ...zap.Field) { p.log(zap.DebugLevel, msg, fields) }
 

@@ -12,9 +12,12 @@ const (
 	// first is the pause before the second look at something that is expected
 	// to change at once. It doubles from there up to the poll interval.
 	first = 200 * time.Microsecond
-	// relaxed is how far the interval grows, doubling, while the kernel
-	// reports all changes anyway and polling is but a safety net.
-	relaxed = 10
+	// unhurried is first before anything has happened, where the kernel reports
+	// all changes: at a busy lock the file is gone long before that.
+	unhurried = 5 * time.Millisecond
+	// While the kernel reports all changes anyway, polling is but a safety net:
+	// the interval is relaxed times as long, and doubles up to rare times.
+	relaxed, rare = 20, 100
 	// jitter is the part of a pause that is drawn at random, so that many
 	// waiters do not look at the same moment.
 	jitter = 0.25
@@ -39,6 +42,9 @@ func New(path string, interval time.Duration, complete bool) *Waiter {
 	w := &Waiter{path: path, interval: interval, complete: complete}
 	w.reset()
 	w.arm()
+	if w.watch != nil && complete {
+		w.hasty = unhurried
+	}
 	return w
 }
 
@@ -49,7 +55,7 @@ func Poll(interval time.Duration) *Waiter {
 	return w
 }
 
-func (w *Waiter) reset() { w.hasty, w.patient = first, w.interval }
+func (w *Waiter) reset() { w.hasty, w.patient = first, relaxed*w.interval }
 
 // Wait returns nil when the file may have changed since the last call (or New)
 // returned, or it is time to look again; if soon, within milliseconds. When
@@ -91,7 +97,7 @@ func (w *Waiter) pause(soon bool) time.Duration {
 	case soon || w.watch == nil || !w.complete:
 		d = w.interval
 	default:
-		w.patient = min(2*w.patient, relaxed*w.interval)
+		w.patient = min(2*w.patient, rare*w.interval)
 	}
 	return d - time.Duration(rand.Float64()*jitter*float64(d))
 }

@@ -32,7 +32,7 @@ func TestRelaxed(t *testing.T) {
 	w := &Waiter{interval: interval, complete: true, watch: &watch{}}
 	w.reset()
 	for i := range 7 {
-		within(t, interval*time.Duration(min(1<<i, relaxed)), w.pause(false))
+		within(t, interval*time.Duration(min(relaxed<<i, rare)), w.pause(false))
 	}
 	// Haste has its own pace, and ends at the plain interval.
 	within(t, first, w.pause(true))
@@ -40,7 +40,7 @@ func TestRelaxed(t *testing.T) {
 		w.pause(true)
 	}
 	within(t, interval, w.pause(true))
-	within(t, relaxed*interval, w.pause(false))
+	within(t, rare*interval, w.pause(false))
 
 	// Without a watch there is nothing to rely on.
 	w.watch = nil
@@ -52,14 +52,14 @@ func TestRelaxedUntilEvent(t *testing.T) {
 	path := touch(t, t.TempDir())
 	w := New(path, never, true)
 	defer w.Stop()
-	w.pause(true)
+	within(t, unhurried, w.pause(true))
 	w.pause(false)
 	require.NoError(t, os.Chtimes(path, time.Now(), time.Unix(1, 0)))
 	mustFire(t, w)
 	armed(t, w)
 	within(t, first, w.pause(true))
-	within(t, never, w.pause(false))
-	within(t, 2*never, w.pause(false))
+	within(t, relaxed*never, w.pause(false))
+	within(t, 2*relaxed*never, w.pause(false))
 }
 
 // TestNotRelaxed: other kernels' changes are seen by looking only.
