@@ -221,7 +221,12 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	}
 	p.debug("wait", zap.String("for", t.Name))
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
-	return wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, p.own.OneKernel() && name.Lease == 0)
+	local := p.own.OneKernel()
+	w := wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, local && name.Lease == 0)
+	if w.Blind() && local {
+		return &crowd{Waiter: w, place: p, until: t}
+	}
+	return w
 }
 
 // debugging guards the calls of debug whose fields cost an allocation where

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -40,6 +41,13 @@ func (c *Contender) Ahead() (first Ticket, n int) {
 // Decided reports whether the doorway is passed: from then on the ticket keeps
 // others out, and may have let one in that it should not have if it is gone.
 func (c *Contender) Decided() bool { return c.final }
+
+// AllAhead returns the tickets known to be ahead, in order.
+func (c *Contender) AllAhead() []Ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.ahead)
+}
 
 // Own returns the own ticket. Its number is known after the doorway.
 func (c *Contender) Own() Ticket {

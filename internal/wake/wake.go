@@ -77,6 +77,11 @@ func (w *Waiter) Wait(ctx context.Context, soon bool) error {
 		}
 		return ctx.Err()
 	}
+	return Sleep(ctx, d)
+}
+
+// Sleep returns after d, or with ctx.Err() as soon as ctx is done.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -86,6 +91,9 @@ func (w *Waiter) Wait(ctx context.Context, soon bool) error {
 		return nil
 	}
 }
+
+// Blind reports whether the kernel will not tell of changes at all.
+func (w *Waiter) Blind() bool { return w.unable }
 
 // pause returns how long to wait before the next look.
 func (w *Waiter) pause(soon bool) time.Duration {

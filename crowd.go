@@ -1,0 +1,62 @@
+package filelock
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+const (
+	// step is how long a hand-off is taken to last,
+	step = 250 * time.Microsecond
+	// longStep is the same for those who hold it long.
+	longStep = 10 * time.Millisecond
+)
+
+// crowd waits for a ticket on a local filesystem when the kernel will not tell
+// of its changes: a user has 128 inotify instances by default, and that many
+// processes may wait for one lock. Polling at the interval of WithPollInterval
+// would then cost that much at every hand-off. But how many are ahead tells
+// how long it will take at the least: so it looks again after that many steps,
+// which are ever fewer as its turn comes near. While nothing moves, it takes
+// twice as long each time, up to as many long steps, or the interval.
+type crowd struct {
+	*wake.Waiter
+	place *place
+	until queue.Ticket
+	ahead int
+	pause time.Duration
+}
+
+// Wait implements queue.Watch.
+func (w *crowd) Wait(ctx context.Context, soon bool) error {
+	if soon {
+		return w.Waiter.Wait(ctx, true)
+	}
+	began := time.Now()
+	for {
+		still, err := w.place.own.Remaining(w.place.contender.AllAhead())
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(still, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
+			return nil
+		}
+		interval := w.place.lock.cfg.poll
+		if n := len(still); n != w.ahead {
+			w.ahead, w.pause = n, time.Duration(n)*step
+		} else {
+			w.pause *= 2
+		}
+		w.pause = min(w.pause, time.Duration(len(still))*longStep, interval)
+		if err := wake.Sleep(ctx, w.pause); err != nil {
+			return err
+		}
+		if time.Since(began) >= interval {
+			return nil // for a verdict on its owner
+		}
+	}
+}
