@@ -81,7 +81,8 @@ func Start(t testing.TB, args ...any) *Child {
 	t.Helper()
 	env, path := Command(t, args...)
 	cmd := exec.Command(path)
-	cmd.Env = append(os.Environ(), env)
+	// The race detector has every process wait a second before it exits.
+	cmd.Env = append(os.Environ(), env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return StartCmd(t, cmd)
 }
 
