@@ -228,7 +228,7 @@ func TestMemory(t *testing.T) {
 	if boot == "" {
 		t.Skip("no boot id here, so no place")
 	}
-	place := liveness.Self().Place(7)
+	place := liveness.Self().Place(7, true)
 	container := ticket.Name{Host: "web", PID: 1, PIDSpace: ticket.HashOf("elsewhere"), Place: place}
 	leased := ticket.Name{Host: "web", PID: 1, PIDSpace: ticket.HashOf("elsewhere"), Lease: testLease}
 	look := func(m *memory, n ticket.Name, w liveness.Witness, number, beat int64) liveness.State {

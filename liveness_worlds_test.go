@@ -342,7 +342,7 @@ func plantTicket(path string, edit func(*ticket.Name)) (file string, err error) 
 	}
 	self := liveness.Self()
 	n := ticket.Name{
-		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: self.Place(uint64(st.Dev)),
+		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: self.Place(uint64(st.Dev), true),
 		Nonce: ticket.NewNonce(),
 	}
 	edit(&n)

@@ -17,8 +17,6 @@ import (
 // as Linux follows.
 const maxLinks = 40
 
-var errTooManyLinks = errors.New("too many levels of symbolic links")
-
 // canonical returns the one path that stands for the target, however it is
 // spelled: absolute, its symbolic links resolved as far as it exists.
 func canonical(path string) (string, error) {
@@ -64,7 +62,7 @@ func canonical(path string) (string, error) {
 		}
 		path = to
 	}
-	return "", &fs.PathError{Op: "readlink", Path: path, Err: errTooManyLinks}
+	return "", &fs.PathError{Op: "readlink", Path: path, Err: syscall.ELOOP}
 }
 
 // absolute is filepath.Abs without its Clean, which would resolve ".." before

@@ -3,6 +3,7 @@ package filelock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type place struct {
 	current   atomic.Pointer[queue.Contender] // contender, for report
 	try       bool
 	memory    memory
+	suspected bool       // all the tickets ahead were looked at
 	since     time.Time  // in the queue
 	held      time.Time  // at its head
 	beating   *heartbeat // nil without a lease
@@ -126,6 +128,10 @@ func (p *place) enter(ctx context.Context, wait func(context.Context) error) err
 		}
 		err = wait(ctx)
 	}
+	if err == nil && p.Lost() {
+		// It was stopped for so long that others may be about to act on it.
+		return fmt.Errorf("%w: %w", ErrLost, errLate)
+	}
 	if err == nil {
 		p.held = time.Now()
 	}
@@ -189,9 +195,26 @@ func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	case verdict.State == liveness.Dead && p.reclaim(t, name, verdict, &probe):
 		return t, queue.Gone, nil
 	case unwitnessed(name, &probe):
+		p.suspectAll()
 		return t, queue.Provisional, nil
 	default:
 		return t, queue.Final, nil
+	}
+}
+
+// suspectAll has the time that a proof of death may take begin for all the
+// tickets ahead at once, or else a row of dead ones would take it for each.
+func (p *place) suspectAll() {
+	if p.suspected {
+		return
+	}
+	p.suspected = true
+	for _, t := range p.contender.AllAhead() {
+		if probe, err := p.own.Probe(t.Name); err == nil {
+			name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
+			p.memory.judge(t.Name, name, &probe)
+			p.own.Release(&probe)
+		}
 	}
 }
 

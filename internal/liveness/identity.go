@@ -32,12 +32,24 @@ var Self = sync.OnceValue(func() Identity {
 	return id
 })
 
+// oneKernelBit of a place tells that its owner took the filesystem for one
+// that no other kernel mounts.
+const oneKernelBit ticket.Hash = 1
+
 // Place returns the hash of the directory's filesystem as this boot sees it.
-func (id Identity) Place(device uint64) ticket.Hash {
+//
+// One bit is no hash: it records what the owner saw of the filesystem. The
+// server of a shared one sees a local disk, and would otherwise take a client's
+// ticket for one of an earlier boot of its own.
+func (id Identity) Place(device uint64, oneKernel bool) ticket.Hash {
 	if id.BootID == "" {
 		return 0
 	}
-	return ticket.HashOf(id.BootID, "device", strconv.FormatUint(device, 10))
+	h := ticket.HashOf(id.BootID, "device", strconv.FormatUint(device, 10))
+	if oneKernel {
+		return h | oneKernelBit
+	}
+	return max(h&^oneKernelBit, 2)
 }
 
 func pidSpace(bootID string, namespace uint64) ticket.Hash {

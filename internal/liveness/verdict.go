@@ -108,7 +108,7 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 		}
 		return Verdict{State: Unknown, Reason: "its witness is not held; it may be about to take it"}
 	}
-	if !e.OneKernel {
+	if !e.OneKernel || n.Place&oneKernelBit == 0 {
 		return Verdict{State: Unknown, Reason: "it is of another host or another boot, and the filesystem may be mounted by both"}
 	}
 	switch id.bootOf(n) {

@@ -25,7 +25,7 @@ var here = Identity{
 // ours returns a ticket of another process of the same pid namespace.
 func ours() ticket.Name {
 	return ticket.Name{
-		Host: here.Host, PID: 200, Start: 6000, PIDSpace: here.PIDSpace, Place: here.Place(7),
+		Host: here.Host, PID: 200, Start: 6000, PIDSpace: here.PIDSpace, Place: here.Place(7, true),
 	}
 }
 
@@ -40,7 +40,7 @@ func ofContainer() ticket.Name {
 func ofBoot() ticket.Name {
 	id := Identity{BootID: anotherBoot}
 	n := ours()
-	n.PIDSpace, n.Place = pidSpace(anotherBoot, initialPIDNamespace), id.Place(7)
+	n.PIDSpace, n.Place = pidSpace(anotherBoot, initialPIDNamespace), id.Place(7, true)
 	return n
 }
 
@@ -102,8 +102,8 @@ func TestMatrix(t *testing.T) {
 		{"free, no pidspace, twice", with(ours(), func(n *ticket.Name) { n.PIDSpace = 0 }), free, never, Evidence{FreeFor: Grace}, nil, Dead, "its witness on this machine is gone"},
 
 		// witness free, but elsewhere: as good as none
-		{"free, other place", with(ofContainer(), func(n *ticket.Name) { n.Place = here.Place(8) }), free, never, Evidence{FreeFor: time.Hour, OneKernel: true}, nil, Unknown, "it is of another pid namespace, and its witness cannot be seen from here"},
-		{"free, no place", with(ofContainer(), func(n *ticket.Name) { n.Place = 0 }), free, never, Evidence{FreeFor: time.Hour, OneKernel: true}, nil, Unknown, "it is of another pid namespace, and its witness cannot be seen from here"},
+		{"free, other place", with(ofContainer(), func(n *ticket.Name) { n.Place = here.Place(8, true) }), free, never, Evidence{FreeFor: time.Hour, OneKernel: true}, nil, Unknown, "it is of another pid namespace, and its witness cannot be seen from here"},
+		{"free, no place", with(ofContainer(), func(n *ticket.Name) { n.Place = 0 }), free, never, Evidence{FreeFor: time.Hour, OneKernel: true}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},
 		{"free, other host", ofBoot(), free, never, Evidence{FreeFor: time.Hour}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},
 
 		// no witness, same pidspace
@@ -114,6 +114,7 @@ func TestMatrix(t *testing.T) {
 
 		// no witness, other pidspace
 		{"none, earlier boot, one kernel", ofBoot(), none, never, Evidence{OneKernel: true}, nil, Dead, "it is of an earlier boot of this machine"},
+		{"none, earlier boot or client, its owner saw a shared filesystem", with(ofBoot(), func(n *ticket.Name) { n.Place &^= oneKernelBit }), none, never, Evidence{OneKernel: true}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},
 		{"free, earlier boot, one kernel", ofBoot(), free, never, Evidence{OneKernel: true}, nil, Dead, "it is of an earlier boot of this machine"},
 		{"none, earlier boot or clone, many kernels", ofBoot(), none, never, Evidence{}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},
 		{"none, this boot", ofContainer(), none, never, Evidence{OneKernel: true, FreeFor: time.Hour}, nil, Unknown, "it is of another pid namespace, and its witness cannot be seen from here"},
@@ -144,7 +145,7 @@ func TestMatrix(t *testing.T) {
 				tt.self(&id)
 			}
 			e := tt.e
-			e.Name, e.Witness, e.Place = tt.n, tt.witness, here.Place(7)
+			e.Name, e.Witness, e.Place = tt.n, tt.witness, here.Place(7, true)
 			asked := 0
 			got := id.judge(e, func(pid int, start uint64) Process {
 				asked++
@@ -209,9 +210,9 @@ func TestFindSpaces(t *testing.T) {
 }
 
 func TestPlaces(t *testing.T) {
-	require.True(t, here.Place(7).Same(here.Place(7)))
-	require.False(t, here.Place(7).Same(here.Place(8)))
-	require.False(t, here.Place(7).Same(Identity{BootID: anotherBoot}.Place(7)), "devices have the same numbers on all machines")
+	require.True(t, here.Place(7, true).Same(here.Place(7, true)))
+	require.False(t, here.Place(7, true).Same(here.Place(8, true)))
+	require.False(t, here.Place(7, true).Same(Identity{BootID: anotherBoot}.Place(7, true)), "devices have the same numbers on all machines")
 	nowhere := Identity{}
-	require.False(t, nowhere.Place(7).Same(nowhere.Place(7)), "without a boot id, no place is known")
+	require.False(t, nowhere.Place(7, true).Same(nowhere.Place(7, true)), "without a boot id, no place is known")
 }

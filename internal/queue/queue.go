@@ -155,11 +155,12 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 	waited := false
 	for len(c.ahead) > 0 {
 		last := len(c.ahead) - 1
-		if err := c.pass(ctx, c.ahead[last], try); err != nil {
+		moved, err := c.pass(ctx, c.ahead[last], try)
+		if err != nil {
 			return err
 		}
-		still, err := c.ahead[:last], error(nil)
-		if last > 0 {
+		still := c.ahead[:last]
+		if moved && last > 0 {
 			if still, err = c.dir.Remaining(still); err != nil {
 				return err
 			}
@@ -177,24 +178,24 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 	return err
 }
 
-// pass waits until t is no longer ahead.
-func (c *Contender) pass(ctx context.Context, t Ticket, try bool) error {
+// pass waits until t is no longer ahead, and reports whether it had to.
+func (c *Contender) pass(ctx context.Context, t Ticket, try bool) (moved bool, err error) {
 	watch := c.others.Watch(t)
 	defer watch.Stop()
-	for {
+	for ; ; moved = true {
 		// Looked at only now that the watch is set: a change before the watch
 		// is seen here, and one after it ends the Wait below.
 		now, standing, err := c.others.Look(t)
 		switch {
 		case err != nil:
-			return err
+			return moved, err
 		case standing == Gone, c.own.Before(now):
-			return nil
+			return moved, nil
 		case try && standing == Final:
-			return ErrBusy
+			return moved, ErrBusy
 		}
 		if err := watch.Wait(ctx, standing == Provisional); err != nil {
-			return err
+			return moved, err
 		}
 	}
 }

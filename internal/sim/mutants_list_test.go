@@ -70,12 +70,12 @@ var mutants = []mutant{
 	{
 		name: "looks before the watch, not after", file: "queue.go", mode: Queue, kind: Deadlock,
 		edits: []edit{{"	watch := c.others.Watch(t)\n	defer watch.Stop()\n", `	if now, standing, err := c.others.Look(t); err != nil || standing == Gone || c.own.Before(now) {
-		return err
+		return false, err
 	}
 	watch := c.others.Watch(t)
 	defer watch.Stop()
 	if err := watch.Wait(ctx, false); err != nil {
-		return err
+		return false, err
 	}
 `}},
 	},

@@ -70,9 +70,10 @@ func newHandle(path string) (*handle, error) {
 		unix.Close(fd)
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	oneKernel := isOneKernel(fd)
 	return &handle{
 		path: path, fd: fd, dev: uint64(st.Dev), ino: uint64(st.Ino),
-		place: liveness.Self().Place(uint64(st.Dev)), oneKernel: isOneKernel(fd),
+		place: liveness.Self().Place(uint64(st.Dev), oneKernel), oneKernel: oneKernel,
 	}, nil
 }
 

@@ -102,17 +102,16 @@ func (v *View) read(name string) (queue.Number, error) {
 // The caller owes a Release.
 func (v *View) Probe(name string) (Probe, error) {
 	p := Probe{Place: v.h.place, OneKernel: v.h.oneKernel, held: heldProbe{fd: -1}}
-	var st unix.Stat_t
 	fd, err := v.h.openTicket(name)
 	if err == nil {
 		p.held.fd = fd
-		err = unix.Fstat(fd, &st)
+		p.Number, p.Beat, err = v.h.fresh(fd)
 	} else if !passed(err) {
 		// Not ours to read, or no descriptor left: do without the witness.
-		err = unix.Fstatat(v.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		err = errNotRegular
+		var st unix.Stat_t
+		if err = unix.Fstatat(v.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+			p.Number, p.Beat, err = timesOf(&st)
+		}
 	}
 	if err != nil {
 		v.Release(&p)
@@ -121,12 +120,25 @@ func (v *View) Probe(name string) (Probe, error) {
 		}
 		return p, wrap("open", v.q.Dir+"/"+name, err)
 	}
-	p.Number = numberOf(st.Mtim)
-	p.Beat = beatOf(&st)
 	if p.held.fd >= 0 {
 		p.Witness = probeWitness(p.held.fd)
 	}
 	return p, nil
+}
+
+func fstat(fd int) (queue.Number, Beat, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return queue.Number{}, Beat{}, err
+	}
+	return timesOf(&st)
+}
+
+func timesOf(st *unix.Stat_t) (queue.Number, Beat, error) {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return queue.Number{}, Beat{}, errNotRegular
+	}
+	return numberOf(st.Mtim), beatOf(st), nil
 }
 
 func probeWitness(fd int) liveness.Witness {

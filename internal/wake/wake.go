@@ -33,6 +33,7 @@ type Waiter struct {
 	unable  bool   // the kernel will not watch; poll
 	hasty   time.Duration
 	patient time.Duration
+	stirred bool // something happened, and may not be all
 }
 
 // New begins to watch the file at path. interval is the time between looks.
@@ -73,6 +74,8 @@ func (w *Waiter) Wait(ctx context.Context, soon bool) error {
 		if w.watch.wait(ctx, d) {
 			w.watch = nil
 			w.reset()
+			// An owner's end closes its files before its process is gone.
+			w.stirred = w.complete
 			return nil
 		}
 		return ctx.Err()
@@ -99,12 +102,13 @@ func (w *Waiter) Blind() bool { return w.unable }
 func (w *Waiter) pause(soon bool) time.Duration {
 	d := w.patient
 	switch {
-	case soon && w.hasty < w.interval:
+	case (soon || w.stirred) && w.hasty < w.interval:
 		d = w.hasty
 		w.hasty *= 2
 	case soon || w.watch == nil || !w.complete:
 		d = w.interval
 	default:
+		w.stirred = false
 		w.patient = min(2*w.patient, rare*w.interval)
 	}
 	return d - time.Duration(rand.Float64()*jitter*float64(d))

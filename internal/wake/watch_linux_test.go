@@ -57,7 +57,12 @@ func TestRelaxedUntilEvent(t *testing.T) {
 	require.NoError(t, os.Chtimes(path, time.Now(), time.Unix(1, 0)))
 	mustFire(t, w)
 	armed(t, w)
+	// An event may be the first sign of more to come: haste, wanted or not.
 	within(t, first, w.pause(true))
+	within(t, 2*first, w.pause(false))
+	for w.hasty < never {
+		w.pause(false)
+	}
 	within(t, relaxed*never, w.pause(false))
 	within(t, 2*relaxed*never, w.pause(false))
 }
@@ -305,6 +310,7 @@ func TestArmedAgain(t *testing.T) {
 		mustFire(t, w)
 		armed(t, w)
 		if i%10 == 0 {
+			w.stirred = false // or else it looks again by itself
 			mustNotFire(t, w)
 		}
 	}
