@@ -44,7 +44,7 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "release", "inspect", "reap"
+	Op   string // "new", "acquire", "try", "release", "witness", "inspect", "reap"
 	Path string // the target
 	Err  error
 }

@@ -19,6 +19,11 @@
 //     resource can.
 //   - Tickets must be left alone: who deletes or touches them from outside may
 //     let two in. The holder learns of a deletion when it releases (ErrLost).
+//     Nor may their directory be renamed or replaced while it is in use:
+//     newcomers would queue in another one.
+//   - A machine that serves a filesystem to others must not take part beside
+//     them: it does not know that it is shared. All contenders must see it
+//     through the same kind of mount.
 //   - Where a filesystem is shared by several machines, the death of a process
 //     on another machine cannot be seen, and its ticket blocks until an
 //     operator removes it.
@@ -58,6 +63,7 @@ import (
 //
 // It is no sync.Locker, because acquiring can fail. It needs no closing: when
 // the lock is not held, nothing is kept but, for a second, an open directory.
+// (On Linux the process keeps an inotify instance, or two, for all its locks.)
 type FileLock struct {
 	path  string
 	queue ticketdir.Queue
@@ -121,9 +127,11 @@ func (l *FileLock) Held() bool {
 // the lock is free.
 //
 // If somebody was ahead, the error is a *BusyError. Any other is an *Error,
-// which matches ErrDeadlock, ErrNoOwner, ErrInvalid (nil context) or wraps the
-// filesystem's, such as fs.ErrPermission, at once. After any error nothing is
-// held and the own ticket is gone.
+// which matches ErrDeadlock, ErrNoOwner, ErrInvalid (nil context), ErrLost (the
+// ticket was removed while it waited) or errors.ErrUnsupported (WithLease), or
+// wraps the filesystem's, such as fs.ErrPermission, at once. After any error
+// nothing is held and the own ticket is gone; if it could not be removed, the
+// error says that too, and it is tried again in the background.
 func (l *FileLock) Acquire(ctx context.Context) error {
 	_, err := l.acquire(ctx, false)
 	return err
@@ -135,7 +143,9 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 //
 // It returns within the time of a few system calls, save for one case: while
 // the first in the queue may be dead but the proof takes a second, it waits
-// for that, at most a second and a half.
+// for that, at most a second and a half. Where there is no witness (Windows,
+// filesystems without locks, and systems without a boot id, such as macOS and
+// the BSDs), tries at the very same moment may all fail.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
@@ -270,6 +280,15 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 
 // failure makes an acquisition's error.
 func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.Time, err error) error {
+	var leaving *local.LeaveError
+	if errors.As(err, &leaving) {
+		return errors.Join(l.busy(ctx, op, g, began, err), &Error{Op: "release", Path: l.path, Err: leaving.Err})
+	}
+	return l.busy(ctx, op, g, began, err)
+}
+
+// busy makes a *BusyError if somebody was ahead, or else an *Error.
+func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	switch {
 	case errors.Is(err, queue.ErrBusy), errors.Is(err, local.ErrBusy):
 		err = ErrLocked

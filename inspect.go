@@ -92,8 +92,8 @@ func (q Queue) Holder() (Ticket, bool) {
 // options only WithQueueDir, WithCreateDirs and WithLogger matter.
 //
 // The queue may have changed by the time Inspect returns. The verdicts are
-// those of one look: what takes time to prove, a lease that ran out or a
-// witness that is gone, is Unknown or Alive here; see Reap. The error is an
+// those of one look: what takes time to prove is Unknown or Alive here, as a
+// witness that is gone (see Reap) or a lease that ran out (waiters see that). The error is an
 // *Error, with New's errors for the path and the filesystem's own.
 func Inspect(path string, opts ...Option) (Queue, error) {
 	l, err := newLock(path, opts)

@@ -21,7 +21,7 @@ var errLate = errors.New("its lease ran out before it could be renewed")
 // one. Off by default.
 //
 // A lease is for owners that may stop without dying, or die out of sight: on
-// another machine, or suspended. After d and a quarter more without a sign of
+// another machine. After d, a quarter of it and a second more without a sign of
 // life, by the observer's own monotonic clock, others take the ticket for
 // dead. An owner that goes on after that learns of it from Lost, from the
 // context of Do, and from Unlock; whatever it did in between, it did beside
@@ -60,7 +60,8 @@ func startHeartbeat(beat func() error, lease time.Duration, lose func(error)) *h
 		})
 	}
 	// A renewal may stand still, as when a server does not answer, and the
-	// holder must learn of the loss no later than others may act on it.
+	// holder must learn of the loss no later than others may act on it. (While
+	// a machine is suspended its clock stands still, and it learns afterwards.)
 	late := time.AfterFunc(lease, func() { end(errLate) })
 	h.done.Go(func() {
 		defer late.Stop()

@@ -69,7 +69,7 @@ func TestWithoutWitnessAndProcess(t *testing.T) {
 		"neither has one": {{PIDs: true, NoLocks: int(unix.ENOSYS)}, {PIDs: true, NoLocks: int(unix.ENOSYS)}},
 	} {
 		s := newStandoff(t, name, t.TempDir(), worlds[0], worlds[1])
-		require.Contains(t, s.seen, "unknown: it is of another pid namespace, and its witness cannot be seen from here")
+		require.Contains(t, s.seen, "unknown: it is of another ")
 		all = append(all, s)
 	}
 	requireQuiet(t, all)

@@ -91,7 +91,9 @@ func WithTimeout(d time.Duration) Option {
 // goroutines to the next, counted from the moment it was its turn, before other
 // processes that wait are served. The default is 1 ms; 0 is never.
 //
-// Such a pass costs no system call. Without it every acquisition does.
+// Such a pass costs no system call, and so does not look whether the ticket is
+// still there: if somebody deleted it, the last goroutine of the batch learns
+// of that when it gives the lock back. Without batches every one does.
 func WithBatch(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
@@ -151,8 +153,9 @@ func WithCreateDirs() Option {
 // WithQueueDir keeps tickets in dir rather than beside the target: for targets
 // in directories that are read-only, very large, or on a filesystem that is
 // slow or shared. Only contenders that use the same queue directory, by
-// whatever spelling, exclude each other. Relative paths count from the working
-// directory at the time of New.
+// whatever spelling, exclude each other, and only if they see the target under
+// the same path: a container that has it elsewhere has another lock. Relative
+// paths count from the working directory at the time of New.
 func WithQueueDir(dir string) Option {
 	return optionFunc(func(c *config) error {
 		if dir == "" {
@@ -173,7 +176,10 @@ func WithQueueDir(dir string) Option {
 // contender that is not such a program must use it. Off by default.
 //
 // It closes the races between them and us; those between two such programs
-// stay theirs. While they interfere, they may be served out of order.
+// stay theirs. While they interfere, they may be served out of order. While it
+// is held, the ticket's time is the epoch, and so is what errors and Inspect say
+// of when it was queued. On filesystems that cache attributes (sshfs, SMB, some
+// FUSE) it cannot be promised.
 func WithPlainPeers() Option {
 	return optionFunc(func(c *config) error { c.plainPeers = true; return nil })
 }

@@ -245,7 +245,9 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	p.debug("wait", zap.String("for", t.Name))
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
 	local := p.own.OneKernel()
-	w := wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, local && name.Lease == 0)
+	// Leases end without an event, and plain owners keep nothing open.
+	complete := local && name.Lease == 0 && !name.Plain
+	w := wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, complete)
 	if w.Blind() && local {
 		return &crowd{Waiter: w, place: p, until: t}
 	}

@@ -3,6 +3,7 @@ package filelock
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 	"weak"
@@ -41,7 +42,7 @@ func ownerOf(ctx context.Context) *owner {
 // process holds it, by owner, and the lines in which its goroutines wait.
 type site struct {
 	mu     sync.Mutex
-	owners map[*owner]*grant
+	owners map[*owner][]*grant // held or attempted
 	lines  map[lineKey]*local.Line
 }
 
@@ -65,7 +66,7 @@ func siteOf(q ticketdir.Queue) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{owners: map[*owner]*grant{}, lines: map[lineKey]*local.Line{}}
+	s := &site{owners: map[*owner][]*grant{}, lines: map[lineKey]*local.Line{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s
@@ -115,29 +116,32 @@ func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
 	}
 	for {
 		s.mu.Lock()
-		had := s.owners[g.owner]
-		switch {
-		case had == nil:
+		had := s.ofOwner(g.owner)
+		switch held := had != nil && had.place != nil; {
+		case had == nil, !held && !g.lock.cfg.reentrant && !g.try:
+			// Nobody, or one who waits in another goroutine: this one is not
+			// to share the lock with that one, and gets in line by itself.
 			g.settled = make(chan struct{})
-			s.owners[g.owner] = g
+			s.owners[g.owner] = append(s.owners[g.owner], g)
 			s.mu.Unlock()
 			return g, nil
-		case had.place != nil && g.lock.cfg.reentrant:
+		case held && had.place.Lost():
+			s.mu.Unlock()
+			return nil, ErrLost
+		case held && g.lock.cfg.reentrant:
 			had.holds++
 			s.mu.Unlock()
 			return had, nil
-		case had.place != nil && !g.try:
+		case held && !g.try:
 			s.mu.Unlock()
 			return nil, ErrDeadlock
 		case g.try:
+			if held {
+				g.first, g.ahead = had.place.report()
+				g.ahead++
+			}
 			s.mu.Unlock()
 			return nil, queue.ErrBusy
-		case !g.lock.cfg.reentrant:
-			// The owner waits for the lock in another goroutine. This one is
-			// not to share it, and gets in line on its own.
-			s.mu.Unlock()
-			g.owner = nil
-			return g, nil
 		}
 		s.mu.Unlock()
 		select {
@@ -160,9 +164,30 @@ func (s *site) settle(g *grant, p *place) {
 		g.holds = 1
 	}
 	if p == nil {
-		delete(s.owners, g.owner)
+		s.forgetGrant(g)
 	}
 	close(g.settled)
+}
+
+// ofOwner returns the grant that the owner holds, or else one that it waits
+// for, or nil. s.mu is held.
+func (s *site) ofOwner(o *owner) (had *grant) {
+	for _, g := range s.owners[o] {
+		if had = g; g.place != nil {
+			break
+		}
+	}
+	return had
+}
+
+// forgetGrant undoes that g was registered for its owner. s.mu is held.
+func (s *site) forgetGrant(g *grant) {
+	rest := slices.DeleteFunc(s.owners[g.owner], func(h *grant) bool { return h == g })
+	if len(rest) == 0 {
+		delete(s.owners, g.owner)
+		return
+	}
+	s.owners[g.owner] = rest
 }
 
 // release gives back one hold, and with the last one the place. held reports
@@ -179,7 +204,7 @@ func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
 		}
 		return false, nil
 	}
-	delete(s.owners, g.owner)
+	s.forgetGrant(g)
 	s.mu.Unlock()
 	if held, err = g.line.Release(g.place, batch); !held {
 		return false, err
@@ -187,9 +212,7 @@ func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.holds++
-	if s.owners[g.owner] == nil {
-		s.owners[g.owner] = g
-	}
+	s.owners[g.owner] = append(s.owners[g.owner], g)
 	return true, err
 }
 

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -22,6 +24,10 @@ func TestMain(m *testing.M) {
 // besides testscript's own. Where several systems differ they are written for
 // Unix, so elsewhere there is no test.
 func TestScripts(t *testing.T) {
+	// Where this test was started with signals ignored, as by nohup(1), the
+	// commands would be, and leave them so. Those that are caught here are not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	t.Cleanup(func() { signal.Reset() }) // after the scripts, which run in parallel
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		Setup:               setup,

@@ -18,7 +18,8 @@ func (id *Identity) fill() {
 	// There is no boot id to be had everywhere, so pids are compared by
 	// machine; a reused pid shows by its start where starts can be compared.
 	// Without a boot id there is no place, and a witness counts only if held.
-	id.PIDSpace = pidSpace(machine, 0)
+	// Cloned machines can have one id; their names tend to differ.
+	id.PIDSpace = pidSpace(machine+"\x00"+id.RawHost, 0)
 	id.InitialPIDs = true
 	id.Start = startOf(id.PID)
 }

@@ -58,7 +58,9 @@ const (
 )
 
 // Expiry returns how long a heartbeat may stand still before the lease is over.
-func Expiry(lease time.Duration) time.Duration { return lease + lease/leaseMargin }
+// A second more is for filesystems that store whole ones: on them a heartbeat
+// may seem to stand still that long.
+func Expiry(lease time.Duration) time.Duration { return lease + lease/leaseMargin + time.Second }
 
 // Evidence is all that is known of one ticket's owner.
 type Evidence struct {

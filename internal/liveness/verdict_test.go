@@ -123,8 +123,8 @@ func TestMatrix(t *testing.T) {
 
 		// leases
 		{"lease in time", with(ofBoot(), leased), none, never, Evidence{StillFor: Expiry(2 * second)}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},
-		{"lease ran out", with(ofBoot(), leased), none, never, Evidence{StillFor: Expiry(2*second) + 1}, nil, Dead, "its lease of 2s was not renewed for 2.5s"},
-		{"lease ran out, witness held", with(ours(), leased), held, never, Evidence{StillFor: 3 * second}, nil, Dead, "its lease of 2s was not renewed for 3s"},
+		{"lease ran out", with(ofBoot(), leased), none, never, Evidence{StillFor: Expiry(2*second) + 1}, nil, Dead, "its lease of 2s was not renewed for 3.5s"},
+		{"lease ran out, witness held", with(ours(), leased), held, never, Evidence{StillFor: 4 * second}, nil, Dead, "its lease of 2s was not renewed for 4s"},
 		{"lease in time, witness held", with(ours(), leased), held, never, Evidence{StillFor: second}, nil, Alive, "witness held"},
 		{"lease in time, gone", with(ours(), leased), free, ProcessGone, Evidence{}, nil, Dead, "pid 200 is gone"},
 		{"still for long, no lease", ofBoot(), none, never, Evidence{StillFor: time.Hour}, nil, Unknown, "it is of another host or another boot, and the filesystem may be mounted by both"},

@@ -193,28 +193,42 @@ func (l *Line) lead(ctx context.Context, a Attempt, p Place) (Place, error) {
 		l.mu.Unlock()
 		return p, nil
 	case p.Resumable(err):
-		l.abdicate(p)
-	default:
-		l.mu.Lock()
-		leaveErr := l.leave(p)
-		l.mu.Unlock()
-		l.abdicate(nil)
-		err = errors.Join(err, leaveErr)
+		return nil, withLeaving(err, l.abdicate(p))
 	}
-	return nil, err
+	l.mu.Lock()
+	leaving := l.leave(p)
+	l.mu.Unlock()
+	l.abdicate(nil)
+	return nil, withLeaving(err, leaving)
+}
+
+// LeaveError is why a place could not be given up after a failed acquisition.
+// It is tried again later.
+type LeaveError struct{ Err error }
+
+func (e *LeaveError) Error() string { return e.Err.Error() }
+
+func (e *LeaveError) Unwrap() error { return e.Err }
+
+func withLeaving(err, leaving error) error {
+	if leaving == nil {
+		return err
+	}
+	return errors.Join(err, &LeaveError{leaving})
 }
 
 // abdicate hands the lead, and the place in the queue if there is one, to the
 // next goroutine. With nobody there, it gives the place up.
-func (l *Line) abdicate(p Place) {
+func (l *Line) abdicate(p Place) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.front = nil
 	if p != nil && l.waiters.Len() == 0 {
-		l.leave(p)
+		err = l.leave(p)
 		p = nil // somebody may have come meanwhile, and starts anew
 	}
 	l.next(turn{place: p})
+	return err
 }
 
 // leave gives up a place that nobody holds. If that fails, the place is kept
@@ -232,7 +246,37 @@ func (l *Line) leave(p Place) error {
 // keep puts p first among the spares: it is older than they are, and whoever
 // waited at a younger one would wait for p too, which nobody gives up. There
 // can be one already, taken by a Release that then failed. l.mu is held.
-func (l *Line) keep(p Place) { l.spares = slices.Insert(l.spares, 0, p) }
+func (l *Line) keep(p Place) {
+	l.spares = slices.Insert(l.spares, 0, p)
+	l.retry(firstRetry)
+}
+
+const firstRetry, lastRetry = 100 * time.Millisecond, time.Minute
+
+// retry gives up the spares after some time if nobody came to use them, or
+// they would keep everybody else waiting for as long as this process lives.
+// l.mu is held.
+func (l *Line) retry(after time.Duration) {
+	time.AfterFunc(after, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.busy || len(l.spares) == 0 {
+			return // whoever is busy uses them, or keeps them again
+		}
+		l.busy = true
+		p := l.spare()
+		l.mu.Unlock()
+		left, _ := p.Leave()
+		l.mu.Lock()
+		if !left {
+			l.spares = slices.Insert(l.spares, 0, p)
+			l.retry(min(2*after, lastRetry))
+		} else if len(l.spares) > 0 {
+			l.retry(firstRetry)
+		}
+		l.next(turn{})
+	})
+}
 
 // spare takes the first of the spares, if any. l.mu is held.
 func (l *Line) spare() Place {

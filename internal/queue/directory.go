@@ -51,7 +51,8 @@ type Directory interface {
 	Settle() error
 	// Confirm returns the own number as it is now. ErrGone: it is gone.
 	Confirm() (Number, error)
-	// Remaining returns those of ts that a listing begun now still shows.
+	// Remaining returns those of ts that a listing begun now still shows. It
+	// may use the memory of ts for that.
 	Remaining(ts []Ticket) ([]Ticket, error)
 	// Remove removes the own ticket. ErrGone: it was gone already.
 	Remove() error

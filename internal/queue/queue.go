@@ -161,7 +161,8 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 		}
 		still := c.ahead[:last]
 		if moved && last > 0 {
-			if still, err = c.dir.Remaining(still); err != nil {
+			// Of a copy, since others may look at c.ahead meanwhile.
+			if still, err = c.dir.Remaining(slices.Clone(still)); err != nil {
 				return err
 			}
 		}

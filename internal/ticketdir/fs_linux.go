@@ -3,9 +3,9 @@ package ticketdir
 import "golang.org/x/sys/unix"
 
 // oneKernel are the filesystems that a single kernel alone mounts at a time,
-// so that a listing and a stat show what is there now. NTFS and FAT are here
-// as kernel drivers; through FUSE they have FUSE's number. (unix has no name
-// for the last two: exfat and ntfs3.)
+// so that a listing and a stat show what is there now. FAT is here as a
+// kernel driver; through FUSE it has FUSE's number. (unix has no name for the
+// last one, exfat.)
 var oneKernel = map[uint32]bool{
 	unix.EXT4_SUPER_MAGIC:      true, // ext2 and ext3 too
 	unix.XFS_SUPER_MAGIC:       true,
@@ -18,7 +18,6 @@ var oneKernel = map[uint32]bool{
 	unix.REISERFS_SUPER_MAGIC:  true,
 	unix.NILFS_SUPER_MAGIC:     true,
 	0x2011BAB0:                 true,
-	0x7366746E:                 true,
 }
 
 // isOneKernel reports whether the filesystem of an open directory is known to

@@ -43,21 +43,38 @@ var handles = struct {
 
 // openHandle returns the directory's handle. The caller owes a release.
 func openHandle(path string) (*handle, error) {
-	handles.mu.Lock()
-	defer handles.mu.Unlock()
-	if h := handles.open[path]; h != nil {
-		if h.users++; h.users == 1 {
-			h.expires.Stop()
-		}
+	if h := share(path, nil); h != nil {
 		return h, nil
 	}
+	// Not under the mutex: a server that does not answer must not hold up
+	// those who use other directories.
 	h, err := newHandle(path)
 	if err != nil {
 		return nil, err
 	}
-	h.users = 1
-	handles.open[path] = h
-	return h, nil
+	shared := share(path, h)
+	if shared != h {
+		unix.Close(h.fd) // somebody else was faster
+	}
+	return shared, nil
+}
+
+// share returns the directory's open handle with one more user. If there is
+// none, it is to be fresh, which may be nil.
+func share(path string, fresh *handle) *handle {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	h := handles.open[path]
+	if h == nil {
+		if h = fresh; h == nil {
+			return nil
+		}
+		handles.open[path] = h
+	}
+	if h.users++; h.users == 1 && h.expires != nil {
+		h.expires.Stop()
+	}
+	return h
 }
 
 func newHandle(path string) (*handle, error) {

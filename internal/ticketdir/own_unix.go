@@ -88,6 +88,8 @@ func (o *Own) create() (string, error) {
 	if err != nil {
 		if err == unix.ENOENT {
 			h.retire() // the directory itself is gone
+		} else {
+			unix.Unlink(path) // a server may have made it and failed to say so
 		}
 		h.release()
 		return "", &fs.PathError{Op: "create", Path: path, Err: err}
@@ -203,6 +205,17 @@ func numberOf(ts unix.Timespec) queue.Number {
 // openTicket opens another's ticket for reading. It follows no link and does
 // not block, whatever stands there.
 func (h *handle) openTicket(name string) (int, error) {
+	for range 3 {
+		fd, err := h.tryOpenTicket(name)
+		if err != unix.ESTALE {
+			return fd, err
+		}
+		// Its removal by another client is only half known here.
+	}
+	return -1, unix.ENOENT
+}
+
+func (h *handle) tryOpenTicket(name string) (int, error) {
 	return retry(func() (int, error) {
 		return unix.Openat(h.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	})
@@ -314,7 +327,7 @@ func (o *Own) Settle() error {
 	case err != nil:
 		return wrap("lock", o.Path(), err)
 	}
-	st, err := o.links()
+	st, err := o.standing()
 	if err != nil {
 		return err
 	}
@@ -324,14 +337,27 @@ func (o *Own) Settle() error {
 	if o.q.Lease == 0 {
 		return nil
 	}
-	before := beatOf(&st)
-	if err := o.Beat(); err != nil {
+	return o.showRenewal(beatOf(&st))
+}
+
+// showRenewal checks that a renewal can be seen. Its time is one that differs
+// from the creation's even where whole seconds are stored.
+func (o *Own) showRenewal(before Beat) error {
+	o.times.Lock()
+	defer o.times.Unlock()
+	if err := o.setTimes(o.number, time.Now().Add(-10*time.Second)); err != nil {
 		return err
 	}
-	if st, err = o.links(); err == nil && beatOf(&st) == before {
-		err = wrap("chtimes", o.Path(), fmt.Errorf("%w: this filesystem shows no renewal of a lease", errors.ErrUnsupported))
+	st, err := o.standing()
+	switch {
+	case err != nil:
+		return err
+	case numberOf(st.Mtim) != o.number:
+		return queue.ErrMoved
+	case beatOf(&st) == before:
+		return wrap("chtimes", o.Path(), fmt.Errorf("%w: this filesystem shows no renewal of a lease", errors.ErrUnsupported))
 	}
-	return err
+	return nil
 }
 
 // Beat renews the lease once the ticket is settled, and checks that it stands
@@ -344,7 +370,7 @@ func (o *Own) Beat() error {
 	if !o.final {
 		return nil
 	}
-	st, err := o.links()
+	st, err := o.standing()
 	if err != nil {
 		return err
 	}
@@ -379,7 +405,7 @@ var flock = unix.Flock
 func (o *Own) takeWitness() error {
 	const (
 		spins    = 100
-		patience = 5 * time.Second
+		patience = 2 * time.Second
 	)
 	var waited time.Duration
 	for try := 0; ; try++ {
@@ -387,8 +413,11 @@ func (o *Own) takeWitness() error {
 		if err == unix.EINTR {
 			continue
 		}
-		if held := err == unix.EWOULDBLOCK || err == unix.EACCES; !held || waited >= patience {
-			return err // EACCES is how CIFS says that it is held
+		if err != unix.EWOULDBLOCK && err != unix.EACCES { // as CIFS says that it is held
+			return err
+		}
+		if waited >= patience {
+			return fmt.Errorf("somebody else has kept a lock on it for %v: %w", patience, err)
 		}
 		if try < spins {
 			runtime.Gosched()
@@ -413,29 +442,36 @@ func (o *Own) links() (st unix.Stat_t, err error) {
 	return st, nil
 }
 
-// Confirm returns the own number, asking the directory where an open
-// descriptor would not tell that the name is gone.
-func (o *Own) Confirm() (queue.Number, error) {
+// standing is links, but asks the directory by name where an open descriptor
+// does not tell that the name is gone: NFS renames what is removed while it is
+// open, CIFS says nothing, and a ticket may have been linked elsewhere.
+func (o *Own) standing() (unix.Stat_t, error) {
 	st, err := o.links()
-	if err != nil {
-		return queue.Number{}, err
+	if err != nil || o.h.oneKernel && st.Nlink == 1 {
+		return st, err
 	}
-	if !o.h.oneKernel {
-		fd, err := o.h.openTicket(o.name)
-		switch {
-		case err == unix.ENOENT:
-			return queue.Number{}, queue.ErrGone
-		case err == nil:
-			unix.Close(fd)
-		}
+	fd, err := o.h.openTicket(o.name)
+	switch {
+	case err == unix.ENOENT:
+		return st, queue.ErrGone
+	case err != nil:
+		return st, wrap("open", o.Path(), err)
 	}
-	return numberOf(st.Mtim), nil
+	unix.Close(fd)
+	return st, nil
+}
+
+// Confirm returns the own number.
+func (o *Own) Confirm() (queue.Number, error) {
+	st, err := o.standing()
+	return numberOf(st.Mtim), err
 }
 
 // Remaining returns those of ts that a listing still shows (R9). It runs at
 // every hand-off, and looks for no other names.
 func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
-	there := make(map[string]bool, len(ts))
+	there := make(map[string]bool, len(ts)+1)
+	there[o.name] = false
 	for _, t := range ts {
 		there[t.Name] = false
 	}
@@ -444,11 +480,17 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 			there[string(name)] = true
 		}
 	})
-	if removed(err) {
-		return nil, queue.ErrGone
-	}
-	if err != nil {
+	if err != nil && !removed(err) {
 		return nil, wrap("list", o.q.Dir, err)
+	}
+	if !there[o.name] {
+		// As in List: a listing without the own ticket proves nothing.
+		if err := o.reopen(); err != nil {
+			return nil, err
+		}
+		for _, e := range o.entries {
+			there[e.name] = true
+		}
 	}
 	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !there[t.Name] }), nil
 }

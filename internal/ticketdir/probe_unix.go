@@ -106,8 +106,9 @@ func (v *View) Probe(name string) (Probe, error) {
 	if err == nil {
 		p.held.fd = fd
 		p.Number, p.Beat, err = v.h.fresh(fd)
-	} else if !passed(err) {
-		// Not ours to read, or no descriptor left: do without the witness.
+	} else if err == unix.EACCES || err == unix.EPERM {
+		// Not ours to read: do without the witness. For want of anything else,
+		// as a descriptor, the witness may be held, and nobody is dead.
 		var st unix.Stat_t
 		if err = unix.Fstatat(v.h.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
 			p.Number, p.Beat, err = timesOf(&st)
@@ -121,7 +122,10 @@ func (v *View) Probe(name string) (Probe, error) {
 		return p, wrap("open", v.q.Dir+"/"+name, err)
 	}
 	if p.held.fd >= 0 {
-		p.Witness = probeWitness(p.held.fd)
+		if p.Witness, err = probeWitness(p.held.fd); err != nil {
+			v.Release(&p)
+			return p, wrap("lock", v.q.Dir+"/"+name, err)
+		}
 	}
 	return p, nil
 }
@@ -141,16 +145,18 @@ func timesOf(st *unix.Stat_t) (queue.Number, Beat, error) {
 	return numberOf(st.Mtim), beatOf(st), nil
 }
 
-func probeWitness(fd int) liveness.Witness {
+func probeWitness(fd int) (liveness.Witness, error) {
 	for {
-		switch err := flock(fd, unix.LOCK_SH|unix.LOCK_NB); err {
-		case nil:
-			return liveness.WitnessFree
-		case unix.EINTR:
-		case unix.EWOULDBLOCK, unix.EACCES: // EACCES is how CIFS says it
-			return liveness.WitnessHeld
+		switch err := flock(fd, unix.LOCK_SH|unix.LOCK_NB); {
+		case err == nil:
+			return liveness.WitnessFree, nil
+		case err == unix.EINTR:
+		case err == unix.EWOULDBLOCK, err == unix.EACCES: // EACCES is how CIFS says it
+			return liveness.WitnessHeld, nil
+		case noLocks(err):
+			return liveness.WitnessNone, nil
 		default:
-			return liveness.WitnessNone
+			return liveness.WitnessNone, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ package wake
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -18,6 +19,8 @@ const (
 	// While the kernel reports all changes anyway, polling is but a safety net:
 	// the interval is relaxed times as long, and doubles up to rare times.
 	relaxed, rare = 20, 100
+	// longest is an interval that can still be multiplied.
+	longest = math.MaxInt64 / rare
 	// jitter is the part of a pause that is drawn at random, so that many
 	// waiters do not look at the same moment.
 	jitter = 0.25
@@ -31,6 +34,7 @@ type Waiter struct {
 
 	watch   *watch // nil: not set
 	unable  bool   // the kernel will not watch; poll
+	missing bool   // the file was not there when the watch was to be set
 	hasty   time.Duration
 	patient time.Duration
 	stirred bool // something happened, and may not be all
@@ -40,7 +44,7 @@ type Waiter struct {
 // complete tells that the kernel sees every change of the file, because no
 // other kernel can make one; then the interval may grow.
 func New(path string, interval time.Duration, complete bool) *Waiter {
-	w := &Waiter{path: path, interval: interval, complete: complete}
+	w := &Waiter{path: path, interval: min(interval, longest), complete: complete}
 	w.reset()
 	w.arm()
 	if w.watch != nil && complete {
@@ -51,7 +55,7 @@ func New(path string, interval time.Duration, complete bool) *Waiter {
 
 // Poll is New for a file that is not worth a watch: it only looks again.
 func Poll(interval time.Duration) *Waiter {
-	w := &Waiter{interval: interval, unable: true}
+	w := &Waiter{interval: min(interval, longest), unable: true}
 	w.reset()
 	return w
 }
@@ -115,7 +119,13 @@ func (w *Waiter) pause(soon bool) time.Duration {
 }
 
 func (w *Waiter) arm() {
-	w.watch, w.unable = newWatch(w.path)
+	before := w.missing
+	w.watch, w.unable, w.missing = newWatch(w.path, w.complete)
+	if w.missing && before {
+		// The caller still sees a file that is not where we look for it: its
+		// directory was renamed.
+		w.watch, w.unable = nil, true
+	}
 }
 
 // Stop ends the watch.

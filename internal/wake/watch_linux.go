@@ -22,7 +22,8 @@ import (
 // our own removal of the watch costs a wake-up or a call.
 const events = unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_CLOSE_WRITE | unix.IN_ONESHOT | unix.IN_DONT_FOLLOW
 
-// notifier is the process's one inotify instance: a user may have only 128.
+// notifier is an inotify instance, one for all waiters of the process: a user
+// may have only 128.
 //
 // No goroutine of its own reads it. One of those who wait does, and passes on
 // what concerns the others; when it has what it waited for, another takes over.
@@ -41,10 +42,16 @@ type notifier struct {
 	buf [64 * (unix.SizeofInotifyEvent + unix.NAME_MAX + 1)]byte // the reader's
 }
 
-var shared = notifier{fd: -1, watches: map[int32][]*watch{}}
+// Files that other kernels may change have an instance of their own: to set a
+// watch on one may take until a server answers, and others must not wait for it.
+var (
+	local  = notifier{fd: -1, watches: map[int32][]*watch{}}
+	remote = notifier{fd: -1, watches: map[int32][]*watch{}}
+)
 
 // watch is one waiter's interest in one event of one file.
 type watch struct {
+	n     *notifier
 	wd    int32
 	fired bool          // guarded by notifier.mu, as lead is
 	lead  bool          // this follower is to read from now on
@@ -52,26 +59,29 @@ type watch struct {
 }
 
 // newWatch sets a watch. It returns nil where there is none to be had; unable
-// says that there is no use in trying again.
-func newWatch(path string) (w *watch, unable bool) {
-	n := &shared
+// says that there is no use in trying again, and missing that the file is not
+// there, for which the watch has fired.
+func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
+	n := &remote
+	if complete {
+		n = &local
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.broken || n.open() != nil {
-		return nil, true
+		return nil, true, false
 	}
 	wd, err := unix.InotifyAddWatch(n.fd, path, events)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		// The file is gone, so there was a change.
-		return &watch{wd: -1, fired: true}, false
+		return &watch{n: n, wd: -1, fired: true}, false, true
 	case err != nil:
-		return nil, true
+		return nil, true, false
 	}
 	// Several waiters may watch one file: the kernel gives them one number.
-	w = &watch{wd: int32(wd), c: make(chan struct{}, 1)}
+	w = &watch{n: n, wd: int32(wd), c: make(chan struct{}, 1)}
 	n.watches[w.wd] = append(n.watches[w.wd], w)
-	return w, false
+	return w, false, false
 }
 
 func (n *notifier) open() error {
@@ -94,7 +104,7 @@ func (n *notifier) open() error {
 // wait returns whether the watch has fired: when it does, when ctx is done, or
 // when it is time to look again, after d or earlier.
 func (w *watch) wait(ctx context.Context, d time.Duration) (fired bool) {
-	n := &shared
+	n := w.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !w.fired && n.reading {
@@ -226,7 +236,7 @@ func (n *notifier) fire(wd int32) {
 }
 
 func (w *watch) stop() {
-	n := &shared
+	n := w.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	rest := n.watches[w.wd]

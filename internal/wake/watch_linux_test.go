@@ -288,13 +288,14 @@ func TestTwoWaiters(t *testing.T) {
 	})
 }
 
-// TestAlreadyGone: there is nothing to wait for, and nothing is left behind.
+// TestAlreadyGone: there is nothing to wait for, and nothing is left behind. To
+// whoever still waits, the file must be somewhere else, and is only looked at.
 func TestAlreadyGone(t *testing.T) {
 	w := New(filepath.Join(t.TempDir(), "gone"), never, true)
-	for range 2 {
-		mustFire(t, w)
-		armed(t, w)
-	}
+	mustFire(t, w)
+	require.False(t, w.Blind())
+	require.NoError(t, w.Wait(t.Context(), false), "the next watch is set, and the caller looks")
+	require.True(t, w.Blind())
 	w.Stop()
 	goleak.VerifyNone(t)
 }
@@ -353,9 +354,9 @@ func TestNothingStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			end(New(path, never, true))
 			goleak.VerifyNone(t)
-			shared.mu.Lock()
-			defer shared.mu.Unlock()
-			assert.Empty(t, shared.watches)
+			local.mu.Lock()
+			defer local.mu.Unlock()
+			assert.Empty(t, local.watches)
 			assert.Zero(t, kernelWatches(t))
 		})
 	}
@@ -364,10 +365,15 @@ func TestNothingStays(t *testing.T) {
 // waiting waits until one waiter reads the events, for so many others.
 func waiting(t testing.TB, others int) {
 	t.Helper()
+	waitingAt(t, &local, others)
+}
+
+func waitingAt(t testing.TB, n *notifier, others int) {
+	t.Helper()
 	require.Eventually(t, func() bool {
-		shared.mu.Lock()
-		defer shared.mu.Unlock()
-		return shared.reading && len(shared.followers) == others
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.reading && len(n.followers) == others
 	}, locktest.Stuck, 100*time.Microsecond)
 }
 
@@ -445,7 +451,7 @@ func TestReaderPolls(t *testing.T) {
 				for a.Wait(ctx, false) == nil {
 				}
 			}()
-			waiting(t, 0)
+			waitingAt(t, &remote, 0)
 			b := New(touch(t, t.TempDir()), 5*time.Millisecond, false)
 			for range 20 {
 				require.NoError(t, b.Wait(ctx, false))
@@ -461,7 +467,7 @@ func TestReaderPolls(t *testing.T) {
 // kernelWatches returns how many watches the kernel has of ours.
 func kernelWatches(t testing.TB) (n int) {
 	t.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/self/fdinfo/%d", shared.fd))
+	f, err := os.Open(fmt.Sprintf("/proc/self/fdinfo/%d", local.fd))
 	if err != nil {
 		t.Skip(err)
 	}
@@ -498,9 +504,9 @@ func TestNothingGrows(t *testing.T) {
 	}
 	assert.Equal(t, before, descriptors(t))
 	assert.Equal(t, watches, kernelWatches(t))
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	assert.Empty(t, shared.watches)
+	local.mu.Lock()
+	defer local.mu.Unlock()
+	assert.Empty(t, local.watches)
 }
 
 // TestStopAgainstFire: goroutines that stop while events are on their way
@@ -541,9 +547,9 @@ func TestOverflow(t *testing.T) {
 	// As the kernel tells that it dropped events: of no watch (-1).
 	event := make([]byte, unix.SizeofInotifyEvent)
 	copy(event, []byte{0xff, 0xff, 0xff, 0xff, 0, byte(unix.IN_Q_OVERFLOW >> 8), 0, 0})
-	shared.mu.Lock()
-	shared.dispatch(event)
-	shared.mu.Unlock()
+	local.mu.Lock()
+	local.dispatch(event)
+	local.mu.Unlock()
 	mustFire(t, a)
 	mustFire(t, b)
 }

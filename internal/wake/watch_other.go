@@ -10,7 +10,7 @@ import (
 // watch does not exist here: waiting is by polling alone.
 type watch struct{}
 
-func newWatch(string) (w *watch, unable bool) { return nil, true }
+func newWatch(string, bool) (w *watch, unable, missing bool) { return nil, true, false }
 
 func (w *watch) wait(context.Context, time.Duration) (fired bool) { return false }
 
