@@ -2,6 +2,7 @@ package filelock
 
 import (
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -30,3 +31,25 @@ func StampTickets(when func() time.Time) {
 
 // Waiting returns how many goroutines wait behind the one that leads or holds.
 func (l *FileLock) Waiting() int { return l.line.Waiting() }
+
+// stuckDir is a directory that refuses the first removals.
+type stuckDir struct {
+	*ticketdir.Own
+	refusals *int
+}
+
+func (s stuckDir) Remove() error {
+	if *s.refusals > 0 {
+		*s.refusals--
+		return &os.PathError{Op: "remove", Path: s.Path(), Err: syscall.EIO}
+	}
+	return s.Own.Remove()
+}
+
+// RefuseRemovals has the first n removals of tickets of l fail.
+func RefuseRemovals(l func() error, n int) error {
+	was := openTicketDir
+	defer func() { openTicketDir = was }()
+	openTicketDir = func(q ticketdir.Queue) ticketDir { return stuckDir{ticketdir.New(q), &n} }
+	return l()
+}

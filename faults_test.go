@@ -9,15 +9,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/locktest"
 )
 
 // mount makes a small filesystem for a test, or skips it.
@@ -157,4 +160,105 @@ func main() {
 	}
 	require.Error(t, err)
 	require.True(t, strings.Contains(string(out), "copies lock value"), "%s", out)
+}
+
+// TestTicketThatStays: a waiter whose ticket cannot be removed when it gives up
+// says so, and the ticket is removed later, though nobody asks for the lock.
+func TestTicketThatStays(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path, filelock.WithLease(time.Hour)) // a line of its own
+	require.NoError(t, holder.TryLock())
+	l := newLock(t, path, filelock.WithTimeout(50*time.Millisecond))
+	err := filelock.RefuseRemovals(func() error { return l.Acquire(context.Background()) }, 2)
+	require.ErrorIs(t, err, filelock.ErrTimeout)
+	require.ErrorIs(t, err, syscall.EIO)
+	var busy *filelock.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, os.Getpid(), busy.Holder.PID)
+	require.Len(t, tickets(t, filepath.Dir(path)), 2)
+	queued(t, filepath.Dir(path), 1)
+	require.NoError(t, holder.Unlock())
+	requireNoTickets(t, filepath.Dir(path))
+}
+
+func init() {
+	locktest.Register("bequeath", bequeathChild)
+}
+
+// bequeathChild takes the lock and leaves its witness to a child of its own.
+func bequeathChild(args []string) error {
+	l, err := filelock.New(args[0])
+	if err != nil {
+		return err
+	}
+	if err := l.Acquire(context.Background()); err != nil {
+		return err
+	}
+	witness, err := l.Witness()
+	if err != nil {
+		return err
+	}
+	heir := exec.Command("sleep", "60")
+	heir.ExtraFiles = []*os.File{witness}
+	if err := heir.Start(); err != nil {
+		return err
+	}
+	locktest.Say("%d", heir.Process.Pid)
+	locktest.Gate()
+	return nil
+}
+
+// TestOutOfDescriptors: who has no descriptor left to look at the witness does
+// not take its owner for dead, though the owner's own process is.
+func TestOutOfDescriptors(t *testing.T) {
+	path := target(t)
+	c := locktest.Start(t, "bequeath", path)
+	heir, err := strconv.Atoi(c.Line())
+	require.NoError(t, err)
+	t.Cleanup(func() { syscall.Kill(heir, syscall.SIGKILL) })
+	c.Kill()
+
+	// A ticket in the same directory keeps that open.
+	other := newLock(t, path+" other")
+	require.NoError(t, other.TryLock())
+	l := newLock(t, path, filelock.WithTimeout(100*time.Millisecond))
+	release := useUpDescriptors(t, 1) // for the ticket
+	err = l.Acquire(context.Background())
+	release()
+	require.ErrorIs(t, err, filelock.ErrTimeout)
+	require.False(t, l.Held())
+	require.NoError(t, other.Unlock())
+
+	require.NoError(t, syscall.Kill(heir, syscall.SIGKILL))
+	acquire(t, l)
+	require.NoError(t, l.Unlock())
+	requireNoTickets(t, filepath.Dir(path))
+}
+
+// useUpDescriptors leaves this process so many descriptors, until release.
+func useUpDescriptors(t *testing.T, spare int) (release func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	limit := before
+	limit.Cur = 128
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+	var fds []int
+	for {
+		fd, err := syscall.Open("/dev/null", syscall.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		fds = append(fds, fd)
+	}
+	for _, fd := range fds[len(fds)-spare:] {
+		syscall.Close(fd)
+	}
+	fds = fds[:len(fds)-spare]
+	return func() {
+		for _, fd := range fds {
+			syscall.Close(fd)
+		}
+		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
+	}
 }

@@ -153,3 +153,23 @@ func TestDo(t *testing.T) {
 	require.NoError(t, l.TryLock())
 	require.NoError(t, l.Unlock())
 }
+
+// TestOwnerWaitsTwice: an owner that waits in two goroutines is served in both,
+// and is known as the holder in each.
+func TestOwnerWaitsTwice(t *testing.T) {
+	path := target(t)
+	l := newLock(t, path)
+	acquire(t, l)
+	me := filelock.ContextWithOwner(t.Context())
+	first := start(func() error { return l.Acquire(me) })
+	eventually(t, "the first one waits", func() bool { return l.Waiting() == 1 })
+	second := start(func() error { return l.Acquire(me) })
+	eventually(t, "the second one waits", func() bool { return l.Waiting() == 2 })
+	require.NoError(t, l.Unlock())
+	require.NoError(t, result(t, first))
+	require.ErrorIs(t, l.Acquire(me), filelock.ErrDeadlock)
+	require.NoError(t, l.Unlock())
+	require.NoError(t, result(t, second))
+	require.ErrorIs(t, l.Acquire(me), filelock.ErrDeadlock)
+	require.NoError(t, l.Unlock())
+}

@@ -3,10 +3,12 @@
 package filelock_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,4 +153,45 @@ func TestTryLockDoesNotBarge(t *testing.T) {
 	err := mine.TryLock()
 	require.ErrorIs(t, err, filelock.ErrLocked)
 	waiter.Expect("held")
+}
+
+// TestTriesWhileOthersWait: who looks at the queue for an error disturbs nobody
+// who waits in it; the race detector would tell.
+func TestTriesWhileOthersWait(t *testing.T) {
+	path := target(t)
+	var stop atomic.Bool
+	var group sync.WaitGroup
+	for i := range 6 {
+		// Different leases make different tickets, so that there is a queue.
+		l := newLock(t, path, filelock.WithLease(time.Hour+time.Duration(i)*time.Second))
+		group.Go(func() {
+			for !stop.Load() {
+				if err := l.Do(context.Background(), func(context.Context) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	waiter, trier := newLock(t, path, filelock.WithBatch(0)), newLock(t, path, filelock.WithBatch(0))
+	group.Go(func() {
+		for !stop.Load() {
+			if err := waiter.Do(context.Background(), func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	refused := 0
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+		switch err := trier.TryLock(); {
+		case err == nil:
+			require.NoError(t, trier.Unlock())
+		case errors.Is(err, filelock.ErrLocked):
+			refused++
+		default:
+			require.NoError(t, err)
+		}
+	}
+	stop.Store(true)
+	group.Wait()
+	require.Positive(t, refused)
 }
