@@ -156,7 +156,7 @@ func TestTryLockDoesNotBarge(t *testing.T) {
 }
 
 // TestTriesWhileOthersWait: who looks at the queue for an error disturbs nobody
-// who waits in it; the race detector would tell.
+// who waits in it; the race detector would tell, in a soak of some seconds.
 func TestTriesWhileOthersWait(t *testing.T) {
 	path := target(t)
 	var stop atomic.Bool
@@ -181,7 +181,7 @@ func TestTriesWhileOthersWait(t *testing.T) {
 		}
 	})
 	refused := 0
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(max(time.Second, *soak)); time.Now().Before(deadline); {
 		switch err := trier.TryLock(); {
 		case err == nil:
 			require.NoError(t, trier.Unlock())
