@@ -244,7 +244,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, unknown, look(&m, container, free, 1, 0))
 		time.Sleep(liveness.Grace - 1)
 		require.Equal(t, unknown, look(&m, container, free, 1, 0), "too soon")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, dead, look(&m, container, free, 1, 0))
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestMemory(t *testing.T) {
 		require.Equal(t, unknown, look(&m, leased, none, 1, 9), "the margin")
 		time.Sleep(liveness.Expiry(testLease) - testLease)
 		require.Equal(t, unknown, look(&m, leased, none, 1, 9))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, dead, look(&m, leased, none, 1, 9))
 		require.Equal(t, dead, look(&m, leased, held, 1, 9), "a witness does not renew a lease")
 		require.Equal(t, unknown, look(&m, leased, none, 1, 10), "but a renewal does")

@@ -348,7 +348,7 @@ func TestBatch(t *testing.T) {
 
 		// The batch counts from when the place came to the head, not from the
 		// last hand-off.
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		release(t, l, b, time.Millisecond)
 		c.mustHold(t, 2)
 		assert.Equal(t, []string{"join 2", "leave 1", "wait 2"}, w.history())
