@@ -25,6 +25,11 @@ func holdChild(args []string) error {
 	if err != nil {
 		return err
 	}
+	return holdUntilTold(l)
+}
+
+// holdUntilTold is what the children that hold a lock do with it.
+func holdUntilTold(l *filelock.FileLock) error {
 	if err := l.Acquire(context.Background()); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package filelock_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -25,12 +24,7 @@ func patientChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Acquire(context.Background()); err != nil {
-		return err
-	}
-	locktest.Say("held")
-	locktest.Gate()
-	return l.Unlock()
+	return holdUntilTold(l)
 }
 
 // TestNoInotifyInstanceLeft: where the user has no inotify instance left, the

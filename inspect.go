@@ -93,8 +93,9 @@ func (q Queue) Holder() (Ticket, bool) {
 //
 // The queue may have changed by the time Inspect returns. The verdicts are
 // those of one look: what takes time to prove is Unknown or Alive here, as a
-// witness that is gone (see Reap) or a lease that ran out (waiters see that). The error is an
-// *Error, with New's errors for the path and the filesystem's own.
+// witness that is gone (see Reap) or a lease that ran out (waiters see that).
+// The error is an *Error, with New's errors for the path and the filesystem's
+// own.
 func Inspect(path string, opts ...Option) (Queue, error) {
 	l, err := newLock(path, opts)
 	if err != nil {

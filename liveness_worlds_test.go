@@ -3,7 +3,6 @@
 package filelock_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -179,16 +178,7 @@ func worldHold(w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Acquire(context.Background()); err != nil {
-		return err
-	}
-	locktest.Say("held")
-	locktest.Gate()
-	if err := l.Unlock(); err != nil {
-		return err
-	}
-	locktest.Say("released")
-	return nil
+	return holdUntilTold(l)
 }
 
 // whoami describes a child's world as the lock sees it.

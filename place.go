@@ -88,15 +88,12 @@ func (p *place) Join() error {
 	return nil
 }
 
-// Wait waits until it is the ticket's turn.
-func (p *place) Wait(ctx context.Context) error { return p.enter(ctx, p.contender.Wait) }
-
-// tryWait is Wait for those who only try.
-func (p *place) tryWait(ctx context.Context) error {
+// tryEnter is enter for those who only try.
+func (p *place) tryEnter(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, queue.ErrBusy)
 	defer cancel()
 	p.try = true
-	err := p.enter(ctx, p.contender.Try)
+	err := p.enter(ctx)
 	p.try = false
 	if err != nil && errors.Is(context.Cause(ctx), queue.ErrBusy) && errors.Is(err, ctx.Err()) {
 		return queue.ErrBusy
@@ -104,8 +101,9 @@ func (p *place) tryWait(ctx context.Context) error {
 	return err
 }
 
-func (p *place) enter(ctx context.Context, wait func(context.Context) error) error {
-	err := wait(ctx)
+// enter waits until it is the ticket's turn.
+func (p *place) enter(ctx context.Context) error {
+	err := p.wait(ctx)
 	for range restarts {
 		if !errors.Is(err, queue.ErrGone) || p.contender.Decided() {
 			break
@@ -121,12 +119,7 @@ func (p *place) enter(ctx context.Context, wait func(context.Context) error) err
 		if err := p.Join(); err != nil {
 			return err
 		}
-		if p.try {
-			wait = p.contender.Try
-		} else {
-			wait = p.contender.Wait
-		}
-		err = wait(ctx)
+		err = p.wait(ctx)
 	}
 	if err == nil && p.Lost() {
 		// It was stopped for so long that others may be about to act on it.
@@ -136,6 +129,13 @@ func (p *place) enter(ctx context.Context, wait func(context.Context) error) err
 		p.held = time.Now()
 	}
 	return err
+}
+
+func (p *place) wait(ctx context.Context) error {
+	if p.try {
+		return p.contender.Try(ctx)
+	}
+	return p.contender.Wait(ctx)
 }
 
 // Resumable reports whether the ticket is as it was before err: a wait that

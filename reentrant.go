@@ -224,9 +224,9 @@ func (g *grant) Wait(ctx context.Context, at local.Place) error {
 	p := at.(*place)
 	var err error
 	if g.try {
-		err = p.tryWait(ctx)
+		err = p.tryEnter(ctx)
 	} else {
-		err = p.Wait(ctx)
+		err = p.enter(ctx)
 	}
 	if err != nil {
 		g.first, g.ahead = p.report()

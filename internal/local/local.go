@@ -39,7 +39,8 @@ type Place interface {
 type Attempt interface {
 	// New returns a place yet to join.
 	New() Place
-	// Wait waits at a place: Place.Wait, but for those who only try.
+	// Wait returns nil when the place has come to the head. After an error that
+	// is resumable at the place, another goroutine may go on waiting there.
 	Wait(ctx context.Context, p Place) error
 	// Behind is called once when the attempt fails in the line: front is where
 	// the line's leader waits or what its holder holds, if any, and goroutines

@@ -81,7 +81,6 @@ func (o *Own) create() (string, error) {
 	})
 	if err == nil && o.q.ExactMode {
 		if err = unix.Fchmod(fd, uint32(o.q.Mode.Perm())); err != nil {
-			unix.Unlink(path)
 			unix.Close(fd)
 		}
 	}
@@ -115,7 +114,7 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	case err != nil:
 		return nil, wrap("list", o.q.Dir, err)
 	}
-	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
+	if !o.listed() {
 		if err := o.reopen(); err != nil {
 			return nil, err
 		}
@@ -131,6 +130,11 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	o.tickets = tickets
 	o.sweep(ticket.Merge(o.tickets, raised))
 	return o.tickets, nil
+}
+
+// listed reports whether the last listing shows the own ticket.
+func (o *Own) listed() bool {
+	return slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name })
 }
 
 // removed reports whether an error of a listing says that the open directory
@@ -182,7 +186,7 @@ func (o *Own) reopen() error {
 	if err := h.names(&o.q, o.name, &o.entries); err != nil {
 		return wrap("list", o.q.Dir, err)
 	}
-	if !slices.ContainsFunc(o.entries, func(e entry) bool { return e.name == o.name }) {
+	if !o.listed() {
 		return queue.ErrGone
 	}
 	return nil
@@ -243,7 +247,7 @@ func (o *Own) setTimes(n queue.Number, accessed time.Time) error {
 	if err != nil {
 		return wrap("chtimes", o.Path(), err)
 	}
-	mt, err := timespec(n)
+	mt, err := unix.TimeToTimespec(n.Time())
 	if err != nil {
 		return wrap("chtimes", o.Path(), err)
 	}
@@ -255,10 +259,6 @@ func (o *Own) setTimes(n queue.Number, accessed time.Time) error {
 		return wrap("chtimes", o.Path(), err)
 	}
 	return nil
-}
-
-func timespec(n queue.Number) (ts unix.Timespec, err error) {
-	return unix.TimeToTimespec(n.Time())
 }
 
 // Announce makes the entry that carries the raised number in its name. Being a
