@@ -10,6 +10,9 @@ import (
 )
 
 const (
+	// many ahead are so many that inotify instances may become scarce: from
+	// there on, waiters have a bell for those behind them.
+	many = 16
 	// step is how long a hand-off is taken to last,
 	step = 250 * time.Microsecond
 	// longStep is the same for those who hold it long.
@@ -17,27 +20,32 @@ const (
 )
 
 // crowd waits for a ticket on a local filesystem when the kernel will not tell
-// of its changes: a user has 128 inotify instances by default, and that many
-// processes may wait for one lock. Polling at the interval of WithPollInterval
-// would then cost that much at every hand-off. But how many are ahead tells
-// how long it will take at the least: so it looks again after that many steps,
-// which are ever fewer as its turn comes near. While nothing moves, it takes
-// twice as long each time, up to as many long steps, or the interval.
+// of its changes: a user has 128 inotify instances by default, and other
+// programs may have them all. Polling at the interval of WithPollInterval would
+// then cost that much at every hand-off. But how many are ahead tells how long
+// it will take at the least: so it looks again after that many steps, which are
+// ever fewer as its turn comes near. While nothing moves, it takes twice as long
+// each time, up to as many long steps, or the interval.
 type crowd struct {
 	*wake.Waiter
 	place *place
 	until queue.Ticket
+	pid   int // of until's owner
 	ahead int
 	pause time.Duration
 }
 
 // Wait implements queue.Watch.
 func (w *crowd) Wait(ctx context.Context, soon bool) error {
-	if soon {
-		return w.Waiter.Wait(ctx, true)
+	if soon || !w.Blind() {
+		return w.Waiter.Wait(ctx, soon)
 	}
-	began := time.Now()
-	for {
+	interval := w.place.lock.cfg.poll
+	for began := time.Now(); time.Since(began) < interval; {
+		// The bell of one who came at the same moment may not hang yet.
+		if w.Listen(w.until.Name, w.pid) || w.ahead != 0 && w.Arm() {
+			return nil // by now the kernel tells; the caller looks once more
+		}
 		still, err := w.place.own.Remaining(w.place.contender.AllAhead())
 		if err != nil {
 			return err
@@ -45,7 +53,6 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		if !slices.ContainsFunc(still, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
 			return nil
 		}
-		interval := w.place.lock.cfg.poll
 		if n := len(still); n != w.ahead {
 			w.ahead, w.pause = n, time.Duration(n)*step
 		} else {
@@ -55,8 +62,6 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		if err := wake.Sleep(ctx, w.pause); err != nil {
 			return err
 		}
-		if time.Since(began) >= interval {
-			return nil // for a verdict on its owner
-		}
 	}
+	return nil // for a verdict on its owner
 }

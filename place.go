@@ -43,6 +43,7 @@ type place struct {
 	since     time.Time  // in the queue
 	held      time.Time  // at its head
 	beating   *heartbeat // nil without a lease
+	bell      *wake.Bell // for those behind; nil where they need none
 	lost      atomic.Bool
 }
 
@@ -114,6 +115,8 @@ func (p *place) enter(ctx context.Context) error {
 		if err := p.own.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 			return err
 		}
+		p.bell.Ring()
+		p.bell = nil
 		p.beating.stop()
 		p.renew()
 		if err := p.Join(); err != nil {
@@ -149,6 +152,8 @@ func (p *place) Leave() (left bool, err error) {
 	if err != nil && !gone {
 		return false, err
 	}
+	p.bell.Ring()
+	p.bell = nil
 	p.beating.stop()
 	if p.held.IsZero() {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
@@ -242,16 +247,32 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	if p.try {
 		return wake.Poll(p.lock.cfg.poll)
 	}
-	p.debug("wait", zap.String("for", t.Name))
+	if p.lock.debugging() {
+		p.debug("wait", zap.String("for", t.Name))
+	}
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
 	local := p.own.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
 	complete := local && name.Lease == 0 && !name.Plain
-	w := wake.New(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, complete)
-	if w.Blind() && local {
-		return &crowd{Waiter: w, place: p, until: t}
+	w := wake.Later(p.lock.queue.Dir+"/"+t.Name, p.lock.cfg.poll, complete)
+	if !local {
+		w.Arm()
+		return w
 	}
-	return w
+	_, ahead := p.contender.Ahead()
+	told := false
+	if ahead > many {
+		told = w.Listen(t.Name, name.PID)
+	} else {
+		told = w.Arm()
+	}
+	if p.bell == nil && (ahead >= many || !told) {
+		p.bell = wake.Hang(p.own.Name())
+	}
+	if told {
+		return w
+	}
+	return &crowd{Waiter: w, place: p, until: t, pid: name.PID}
 }
 
 // debugging guards the calls of debug whose fields cost an allocation where

@@ -152,10 +152,15 @@ func (c *Contender) decide(others []Ticket) {
 
 // passAll waits for every ticket ahead, from the nearest on (R5).
 func (c *Contender) passAll(ctx context.Context, try bool) error {
+	if len(c.ahead) == 0 {
+		return nil
+	}
 	waited := false
 	for len(c.ahead) > 0 {
 		last := len(c.ahead) - 1
-		moved, err := c.pass(ctx, c.ahead[last], try)
+		// Whoever is nearest at first will stay for a while. Once it has gone,
+		// those before it mostly have gone too, or risen.
+		moved, err := c.pass(ctx, c.ahead[last], try, !waited)
 		if err != nil {
 			return err
 		}
@@ -167,10 +172,7 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 			}
 		}
 		c.decide(still)
-		waited = true
-	}
-	if !waited {
-		return nil
+		waited = waited || moved
 	}
 	now, err := c.dir.Confirm()
 	if err == nil && now != c.own.Number {
@@ -179,13 +181,15 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 	return err
 }
 
-// pass waits until t is no longer ahead, and reports whether it had to.
-func (c *Contender) pass(ctx context.Context, t Ticket, try bool) (moved bool, err error) {
-	watch := c.others.Watch(t)
-	defer watch.Stop()
-	for ; ; moved = true {
-		// Looked at only now that the watch is set: a change before the watch
-		// is seen here, and one after it ends the Wait below.
+// pass waits until t is no longer ahead, and reports whether it had to. If that
+// is likely, it sets a watch before the first look.
+func (c *Contender) pass(ctx context.Context, t Ticket, try, likely bool) (moved bool, err error) {
+	var watch Watch
+	if likely {
+		watch = c.others.Watch(t)
+		defer watch.Stop()
+	}
+	for {
 		now, standing, err := c.others.Look(t)
 		switch {
 		case err != nil:
@@ -195,8 +199,16 @@ func (c *Contender) pass(ctx context.Context, t Ticket, try bool) (moved bool, e
 		case try && standing == Final:
 			return moved, ErrBusy
 		}
+		if watch == nil {
+			watch = c.others.Watch(t)
+			defer watch.Stop()
+			continue
+		}
+		// Looked at with the watch set: a change before the watch is seen by
+		// that look, and one after it ends the wait.
 		if err := watch.Wait(ctx, standing == Provisional); err != nil {
 			return moved, err
 		}
+		moved = true
 	}
 }

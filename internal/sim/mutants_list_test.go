@@ -69,15 +69,10 @@ var mutants = []mutant{
 	},
 	{
 		name: "looks before the watch, not after", file: "queue.go", mode: Queue, kind: Deadlock,
-		edits: []edit{{"	watch := c.others.Watch(t)\n	defer watch.Stop()\n", `	if now, standing, err := c.others.Look(t); err != nil || standing == Gone || c.own.Before(now) {
-		return false, err
-	}
-	watch := c.others.Watch(t)
-	defer watch.Stop()
-	if err := watch.Wait(ctx, false); err != nil {
-		return false, err
-	}
-`}},
+		edits: []edit{
+			{"c.pass(ctx, c.ahead[last], try, !waited)", "c.pass(ctx, c.ahead[last], try, waited && false)"},
+			{"			defer watch.Stop()\n			continue\n", "			defer watch.Stop()\n"},
+		},
 	},
 	{
 		name: "does not leave", file: "contender.go", mode: Queue, kind: Deadlock,

@@ -18,7 +18,7 @@ const (
 	unhurried = 5 * time.Millisecond
 	// While the kernel reports all changes anyway, polling is but a safety net:
 	// the interval is relaxed times as long, and doubles up to rare times.
-	relaxed, rare = 20, 100
+	relaxed, rare = 100, 600
 	// longest is an interval that can still be multiplied.
 	longest = math.MaxInt64 / rare
 	// jitter is the part of a pause that is drawn at random, so that many
@@ -32,7 +32,7 @@ type Waiter struct {
 	interval time.Duration
 	complete bool // the kernel reports every change of this file
 
-	watch   *watch // nil: not set
+	watch   source // nil: not set
 	unable  bool   // the kernel will not watch; poll
 	missing bool   // the file was not there when the watch was to be set
 	hasty   time.Duration
@@ -40,17 +40,51 @@ type Waiter struct {
 	stirred bool // something happened, and may not be all
 }
 
+// source is one promise of the kernel to tell of a change.
+type source interface {
+	// wait reports whether it did, before d has passed and ctx was done. Then
+	// the source is used up.
+	wait(ctx context.Context, d time.Duration) bool
+	stop()
+}
+
 // New begins to watch the file at path. interval is the time between looks.
 // complete tells that the kernel sees every change of the file, because no
 // other kernel can make one; then the interval may grow.
 func New(path string, interval time.Duration, complete bool) *Waiter {
-	w := &Waiter{path: path, interval: min(interval, longest), complete: complete}
+	w := Later(path, interval, complete)
+	w.Arm()
+	return w
+}
+
+// Later is New for those who may begin to watch with Arm, and only poll until
+// then.
+func Later(path string, interval time.Duration, complete bool) *Waiter {
+	w := &Waiter{path: path, interval: min(interval, longest), complete: complete, unable: true}
 	w.reset()
+	return w
+}
+
+// Arm begins to watch, and reports whether it could. The caller looks at the
+// file after it.
+func (w *Waiter) Arm() bool {
 	w.arm()
-	if w.watch != nil && complete {
+	return w.armed()
+}
+
+// Listen is Arm, but waits for the bell of this name, which must be pid's.
+func (w *Waiter) Listen(name string, pid int) bool {
+	if l := listen(name, pid); l != nil {
+		w.watch, w.unable = l, false
+	}
+	return w.armed()
+}
+
+func (w *Waiter) armed() bool {
+	if w.watch != nil && w.complete {
 		w.hasty = unhurried
 	}
-	return w
+	return w.watch != nil
 }
 
 // Poll is New for a file that is not worth a watch: it only looks again.
@@ -120,7 +154,10 @@ func (w *Waiter) pause(soon bool) time.Duration {
 
 func (w *Waiter) arm() {
 	before := w.missing
-	w.watch, w.unable, w.missing = newWatch(w.path, w.complete)
+	var set *watch
+	if set, w.unable, w.missing = newWatch(w.path, w.complete); set != nil {
+		w.watch = set
+	}
 	if w.missing && before {
 		// The caller still sees a file that is not where we look for it: its
 		// directory was renamed.

@@ -29,10 +29,15 @@ const events = unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_CLOSE_WRITE | unix
 // what concerns the others; when it has what it waited for, another takes over.
 // A reader apart would be one more goroutine to wake at every hand-off, and
 // would have to be ended again.
+//
+// It is closed when nobody has used it for a while: other programs of the user
+// need theirs.
 type notifier struct {
 	mu        sync.Mutex
-	fd        int // -1: not opened yet
+	fd        int // -1: not open
 	file      *os.File
+	used      bool // since expire last looked
+	refused   time.Time
 	watches   map[int32][]*watch
 	followers []*watch // that wait while another one reads
 	reading   bool
@@ -84,12 +89,22 @@ func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
 	return w, false, false
 }
 
+// idle is how long an instance stays open at the least when nobody waits: to
+// close one takes some 10 ms of the kernel's time.
+const idle = time.Second
+
 func (n *notifier) open() error {
+	n.used = true
 	if n.fd >= 0 {
 		return nil
 	}
+	if time.Since(n.refused) < idle {
+		return unix.EMFILE
+	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
+		// To be refused takes the kernel as long as to close one.
+		n.refused = time.Now()
 		return err
 	}
 	file := os.NewFile(uintptr(fd), "inotify")
@@ -97,8 +112,32 @@ func (n *notifier) open() error {
 		file.Close() // the runtime cannot wait for it
 		return err
 	}
-	n.fd, n.file = fd, file
+	n.fd, n.file, n.deadline = fd, file, time.Time{}
+	time.AfterFunc(idle, func() { n.expire(file) })
 	return nil
+}
+
+// expire closes the instance if it was not used lately, or sees to it later.
+func (n *notifier) expire(file *os.File) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.file != file {
+		return
+	}
+	if n.used || !n.close() {
+		n.used = false
+		time.AfterFunc(idle, func() { n.expire(file) })
+	}
+}
+
+// close closes the instance unless somebody waits. n.mu is held.
+func (n *notifier) close() bool {
+	if n.file == nil || n.reading || len(n.watches) > 0 || len(n.followers) > 0 {
+		return false
+	}
+	go n.file.Close()
+	n.fd, n.file = -1, nil
+	return true
 }
 
 // wait returns whether the watch has fired: when it does, when ctx is done, or
@@ -203,7 +242,9 @@ func (n *notifier) interrupt() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.deadline = time.Time{}
-	n.file.SetReadDeadline(time.Unix(1, 0))
+	if n.file != nil {
+		n.file.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 func (n *notifier) dispatch(buf []byte) {

@@ -1,0 +1,91 @@
+package wake
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bell tells those who listen for it that the owner of a ticket has left or
+// died, where inotify instances are too few for all who wait. It costs neither
+// a file nor an instance, nothing has to be sent, and the kernel rings it even
+// for those who were killed.
+//
+// It is a socket in the abstract namespace that listens and never accepts: when
+// it is closed, all who are connected to it are told. It is no more than a
+// hint: anybody may take the name, and other network namespaces do not hear it.
+type Bell struct{ fd int }
+
+// maxBell is the longest name of a socket.
+const maxBell = len(unix.RawSockaddrUnix{}.Path) - 1
+
+func bellOf(ticket string) *unix.SockaddrUnix {
+	name := "@filelock/" + ticket
+	return &unix.SockaddrUnix{Name: name[:min(len(name), maxBell)]}
+}
+
+// Hang makes a bell of this name. Where it cannot, it returns nil.
+func Hang(name string) *Bell {
+	fd, err := bellSocket()
+	if err != nil {
+		return nil
+	}
+	if unix.Bind(fd, bellOf(name)) != nil || unix.Listen(fd, unix.SOMAXCONN) != nil {
+		unix.Close(fd)
+		return nil
+	}
+	return &Bell{fd}
+}
+
+// Ring tells the listeners, and takes the bell down. A nil bell does nothing.
+func (b *Bell) Ring() {
+	if b != nil {
+		unix.Close(b.fd)
+	}
+}
+
+func bellSocket() (int, error) {
+	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+}
+
+// listener waits for a bell.
+type listener struct{ file *os.File }
+
+// listen begins to listen for the bell of this name, if it is pid's.
+func listen(name string, pid int) *listener {
+	fd, err := bellSocket()
+	if err != nil {
+		return nil
+	}
+	if unix.Connect(fd, bellOf(name)) == nil {
+		if peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil && int(peer.Pid) == pid {
+			file := os.NewFile(uintptr(fd), "bell")
+			if file.SetReadDeadline(time.Time{}) == nil {
+				return &listener{file}
+			}
+			file.Close() // the runtime cannot wait for it
+			return nil
+		}
+	}
+	unix.Close(fd)
+	return nil
+}
+
+// wait reports whether the bell rang, before d has passed and ctx was done.
+func (l *listener) wait(ctx context.Context, d time.Duration) (rang bool) {
+	l.file.SetReadDeadline(time.Now().Add(d))
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, func() { l.file.SetReadDeadline(time.Unix(1, 0)) })()
+	}
+	_, err := l.file.Read(make([]byte, 1))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	l.file.Close()
+	return true
+}
+
+func (l *listener) stop() { l.file.Close() }
