@@ -46,12 +46,15 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		if w.Listen(w.until.Name, w.pid) || w.ahead != 0 && w.Arm() {
 			return nil // by now the kernel tells; the caller looks once more
 		}
-		still, err := w.place.own.Remaining(w.place.contender.AllAhead())
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(still, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
-			return nil
+		still := w.place.contender.AllAhead()
+		if len(still) > 1 {
+			var err error
+			if still, err = w.place.own.Remaining(still); err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(still, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
+				return nil
+			}
 		}
 		if n := len(still); n != w.ahead {
 			w.ahead, w.pause = n, time.Duration(n)*step
@@ -61,6 +64,9 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		w.pause = min(w.pause, time.Duration(len(still))*longStep, interval)
 		if err := wake.Sleep(ctx, w.pause); err != nil {
 			return err
+		}
+		if w.ahead == 1 {
+			break // the caller's look tells more than a listing
 		}
 	}
 	return nil // for a verdict on its owner

@@ -195,16 +195,30 @@ func (p *place) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		t.Number = probe.Number
 	}
 	name, _ := ticket.Parse(p.lock.queue.Prefix, t.Name)
+	doorway := unwitnessed(name, &probe)
+	if doorway && !p.memory.knows(t.Name) && p.arrivedWith(t) {
+		// Most likely its owner is in the doorway, as this one just was. To ask
+		// for its process would take longer than that.
+		p.memory.evidence(t.Name, name, &probe)
+		return t, queue.Provisional, nil
+	}
 	verdict := p.memory.judge(t.Name, name, &probe)
 	switch {
 	case verdict.State == liveness.Dead && p.reclaim(t, name, verdict, &probe):
 		return t, queue.Gone, nil
-	case unwitnessed(name, &probe):
+	case doorway:
 		p.suspectAll()
 		return t, queue.Provisional, nil
 	default:
 		return t, queue.Final, nil
 	}
+}
+
+// arrivedWith reports whether t came at about the same time as this ticket, by
+// the clock of the filesystem.
+func (p *place) arrivedWith(t queue.Ticket) bool {
+	soonest, ok := t.Number.Add(liveness.Grace)
+	return ok && p.contender.Own().Number.Compare(soonest) <= 0
 }
 
 // suspectAll has the time that a proof of death may take begin for all the

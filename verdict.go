@@ -21,12 +21,20 @@ type suspect struct {
 	freeSince time.Time // how long the witness has been free; zero: it is not
 }
 
+// knows reports whether something is remembered of a ticket.
+func (m *memory) knows(file string) bool { return (*m)[file] != nil }
+
 // judge gives the verdict on a ticket's owner.
 func (m *memory) judge(file string, name ticket.Name, probe *ticketdir.Probe) liveness.Verdict {
+	return liveness.Self().Judge(m.evidence(file, name, probe))
+}
+
+// evidence returns what the probe found together with what is remembered.
+func (m *memory) evidence(file string, name ticket.Name, probe *ticketdir.Probe) liveness.Evidence {
 	e := liveness.Evidence{Name: name, Witness: probe.Witness, Place: probe.Place, OneKernel: probe.OneKernel}
 	if probe.Witness != liveness.WitnessFree && name.Lease == 0 {
 		delete(*m, file) // nothing here takes time to prove
-		return liveness.Self().Judge(e)
+		return e
 	}
 	now := time.Now()
 	s := (*m)[file]
@@ -50,7 +58,7 @@ func (m *memory) judge(file string, name ticket.Name, probe *ticketdir.Probe) li
 	}
 	s.number = probe.Number
 	e.StillFor = now.Sub(s.beatSince)
-	return liveness.Self().Judge(e)
+	return e
 }
 
 // unwitnessed reports whether a ticket's owner has yet to take its witness,

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
 
@@ -163,11 +164,13 @@ func retry[T any](f func() (T, error)) (T, error) {
 }
 
 // names lists the queue's entries of the directory, in a listing begun after
-// the call.
-func (h *handle) names(q *Queue, own string, to *[]entry) error {
+// the call. No string is made of the known tickets' names, nor of the own one.
+func (h *handle) names(q *Queue, own string, known map[string]queue.Ticket, to *[]entry) error {
 	*to = (*to)[:0]
 	return h.list(func(name []byte) {
-		if e, ok := q.classify(name, own); ok {
+		if t, ok := known[string(name)]; ok {
+			*to = append(*to, entry{name: t.Name, plain: t.Plain, number: t.Number, numbered: true})
+		} else if e, ok := q.classify(name, own); ok {
 			*to = append(*to, e)
 		}
 	})

@@ -107,7 +107,8 @@ func (o *Own) List() ([]queue.Ticket, error) {
 			return nil, err
 		}
 	}
-	err := o.h.names(&o.q, o.name, &o.entries)
+	known := o.known()
+	err := o.h.names(&o.q, o.name, known, &o.entries)
 	switch {
 	case removed(err):
 		o.entries = o.entries[:0]
@@ -115,15 +116,11 @@ func (o *Own) List() ([]queue.Ticket, error) {
 		return nil, wrap("list", o.q.Dir, err)
 	}
 	if !o.listed() {
-		if err := o.reopen(); err != nil {
+		if err := o.reopen(known); err != nil {
 			return nil, err
 		}
 	}
-	read := o.read
-	if !o.final && len(o.tickets) > 1 {
-		read = o.remember()
-	}
-	tickets, raised, err := o.numbers(o.entries, nil, read)
+	tickets, raised, err := o.numbers(o.entries, nil, o.read)
 	if err != nil {
 		return nil, err
 	}
@@ -148,28 +145,28 @@ func passed(err error) bool {
 
 var errNotRegular = errors.New("not a regular file")
 
-// remember returns a read for the second listing of the doorway. It has the
-// others' numbers from the first one: numbers only rise until then, so that a
+// known returns the others' tickets of the first listing of the doorway in the
+// second one, which may use those numbers: they only rise until then, so that a
 // ticket whose owner raised it meanwhile is taken for lower than it is, and
 // looked at again before it is waited for. That spares a call for each ticket
 // where many wait.
-func (o *Own) remember() func(string) (queue.Number, error) {
-	known := make(map[string]queue.Number, len(o.tickets))
+func (o *Own) known() map[string]queue.Ticket {
+	if o.final || len(o.tickets) < 2 {
+		return nil
+	}
+	known := make(map[string]queue.Ticket, len(o.tickets))
 	for _, t := range o.tickets {
-		known[t.Name] = t.Number
-	}
-	return func(name string) (queue.Number, error) {
-		if number, ok := known[name]; ok && name != o.name {
-			return number, nil
+		if t.Name != o.name {
+			known[t.Name] = t
 		}
-		return o.read(name)
 	}
+	return known
 }
 
 // reopen lists the directory that the path names now. Only if it shows the own
 // ticket, and is the directory that the ticket's name was made for, does the
 // ticket count.
-func (o *Own) reopen() error {
+func (o *Own) reopen(known map[string]queue.Ticket) error {
 	h, err := newHandle(o.q.Dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -183,7 +180,7 @@ func (o *Own) reopen() error {
 		o.h.retire()
 		return queue.ErrGone
 	}
-	if err := h.names(&o.q, o.name, &o.entries); err != nil {
+	if err := h.names(&o.q, o.name, known, &o.entries); err != nil {
 		return wrap("list", o.q.Dir, err)
 	}
 	if !o.listed() {
@@ -485,7 +482,7 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	}
 	if !there[o.name] {
 		// As in List: a listing without the own ticket proves nothing.
-		if err := o.reopen(); err != nil {
+		if err := o.reopen(nil); err != nil {
 			return nil, err
 		}
 		for _, e := range o.entries {

@@ -51,7 +51,7 @@ func (v *View) OneKernel() bool { return v.h.oneKernel }
 // List returns the queue's tickets, in no order.
 func (v *View) List() ([]queue.Ticket, error) {
 	var entries []entry
-	if err := v.h.names(&v.q, "", &entries); err != nil {
+	if err := v.h.names(&v.q, "", nil, &entries); err != nil {
 		return nil, wrap("list", v.q.Dir, err)
 	}
 	tickets, raised, err := v.numbers(entries, nil, v.read)
@@ -64,6 +64,10 @@ func (v *View) numbers(entries []entry, to []queue.Ticket, read func(string) (qu
 	for _, e := range entries {
 		if e.raised {
 			raised = append(raised, e.name)
+			continue
+		}
+		if e.numbered {
+			to = append(to, queue.Ticket{Name: e.name, Number: e.number, Plain: e.plain})
 			continue
 		}
 		number, err := read(e.name)
@@ -117,7 +121,7 @@ func (v *View) Probe(name string) (Probe, error) {
 	if err != nil {
 		v.Release(&p)
 		if passed(err) {
-			err = fs.ErrNotExist
+			return p, fs.ErrNotExist // at every hand-off: no words for it
 		}
 		return p, wrap("open", v.q.Dir+"/"+name, err)
 	}

@@ -98,6 +98,9 @@ type entry struct {
 	name   string
 	raised bool
 	plain  bool
+	// number is known already if numbered.
+	number   queue.Number
+	numbered bool
 }
 
 // classify tells whether a name of a directory is a ticket or a raised entry
