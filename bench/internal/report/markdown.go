@@ -13,6 +13,7 @@ func (r *Run) Markdown(w io.Writer, plots []string) error {
 	b := &strings.Builder{}
 	m := r.Machine
 	fmt.Fprintf(b, "# Measurements\n\n%s, %s, %d cores, %s, %s. Took %s.\n\n", m.Kernel, m.CPU, m.Cores, m.Go, m.Day, r.Took)
+	b.WriteString(filesystemsText(r.Filesystems))
 	if r.Quick {
 		b.WriteString("**A quick run: too short to quote.**\n\n")
 	}
@@ -32,7 +33,7 @@ func (r *Run) Markdown(w io.Writer, plots []string) error {
 const legend = `Medians of alternating rounds. In brackets: our figure divided by that one,
 round by round, and of those the median. **Bold** is the best lock of the row, of
 those known to be safe; ▼ marks where that is not ours, with how far ours is
-behind. Floors are no locks. Unsafe locks let two in, and compete for nothing.
+behind. Floors are bare system calls. Unsafe locks let two in. Neither compete.
 
 `
 

@@ -70,6 +70,7 @@ type Curve struct {
 // Run is everything that one run measured.
 type Run struct {
 	Machine     Machine
+	Filesystems []Filesystem
 	Took        string
 	Quick       bool `json:",omitempty"`
 	Contestants []Contestant

@@ -82,6 +82,37 @@ func TestTableMarksWinsAndLosses(t *testing.T) {
 	}
 }
 
+func TestFilesystems(t *testing.T) {
+	const creation = "the creation of a file takes longer"
+	for _, c := range []struct {
+		fs        Filesystem
+		want      string
+		creations bool
+	}{
+		{Filesystem{"disk", "ext4", "no"}, "disk is ext4 without a journal", true},
+		{Filesystem{"disk", "ext4", "yes"}, "disk is ext4 with a journal", false},
+		{Filesystem{"disk", "ext4", ""}, "disk is ext4.", false},
+		{Filesystem{"tmpfs", "tmpfs", ""}, "tmpfs is tmpfs.", false},
+	} {
+		r := New(false)
+		r.Filesystems = []Filesystem{c.fs}
+		var b strings.Builder
+		if err := r.Markdown(&b, nil); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(b.String(), "\n", " ")
+		if !strings.Contains(text, c.want) || strings.Contains(text, creation) != c.creations {
+			t.Errorf("%+v: no %q, or not just there that %s, in\n%s", c.fs, c.want, creation, b.String())
+		}
+	}
+	if f := FilesystemAt("proc", "/proc"); f.Kind != "of type 0x9fa0" || f.Journal != "" {
+		t.Errorf("/proc: %+v", f)
+	}
+	if f := FilesystemAt("missing", t.TempDir()+"/missing"); f.Kind != "unknown" {
+		t.Errorf("a missing directory: %+v", f)
+	}
+}
+
 func TestRatioIsOfRounds(t *testing.T) {
 	r := New(false)
 	m := Metric{"time", Nanoseconds, Less}

@@ -32,7 +32,7 @@ type fileFloor struct {
 // instances tells the names of several floors in one directory apart.
 var instances atomic.Uint64
 
-func openFileFloor(path string) (Lock, error) {
+func openFileFloor(path string) (*fileFloor, error) {
 	dir, err := unix.Open(filepath.Dir(path), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -47,13 +47,8 @@ func openFileFloor(path string) (Lock, error) {
 
 // Lock makes the calls in the order, with the flags and with a name of the
 // length of a lock's that is free.
-func (f *fileFloor) Lock(context.Context) (err error) {
-	f.next++
-	var nonce [16]byte
-	binary.BigEndian.PutUint64(nonce[:], f.next)
-	f.path = f.head + hex.EncodeToString(nonce[:]) + f.tail
-	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
-	if f.fd, err = unix.Openat(unix.AT_FDCWD, f.path, flags, 0o644); err != nil {
+func (f *fileFloor) Lock(context.Context) error {
+	if err := f.create(); err != nil {
 		return err
 	}
 	if err := listAll(f.dir, f.buf); err != nil {
@@ -67,6 +62,17 @@ func (f *fileFloor) Lock(context.Context) (err error) {
 		return err
 	}
 	return unix.Fstat(f.fd, &st)
+}
+
+// create makes a file under a name that was never used before.
+func (f *fileFloor) create() (err error) {
+	f.next++
+	var nonce [16]byte
+	binary.BigEndian.PutUint64(nonce[:], f.next)
+	f.path = f.head + hex.EncodeToString(nonce[:]) + f.tail
+	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	f.fd, err = unix.Openat(unix.AT_FDCWD, f.path, flags, 0o644)
+	return err
 }
 
 func (f *fileFloor) Unlock() error {

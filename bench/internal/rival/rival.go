@@ -31,7 +31,8 @@ type Rival struct {
 	Polls bool
 	// Recovers: the lock of a killed holder becomes free.
 	Recovers bool
-	// Floor: no lock at all, but the system calls of one.
+	// Floor: bare system calls, to compare with. Some of them exclude, but
+	// none is a lock to use.
 	Floor bool
 }
 
@@ -46,7 +47,7 @@ func All() []Rival {
 
 // Get returns the rival with a key. Floors have keys too.
 func Get(key string) (Rival, error) {
-	for _, r := range append(All(), FileFloor, FlockFloor, Idle) {
+	for _, r := range append(All(), FileFloor, QueueFloor, FlockFloor, Idle) {
 		if r.Key == key {
 			return r, nil
 		}

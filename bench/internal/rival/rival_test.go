@@ -2,7 +2,11 @@ package rival
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -10,7 +14,7 @@ import (
 func TestEachLocksAndUnlocksTwice(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // juju/mutex changes it
-	rivals := append(All(), FileFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
+	rivals := append(All(), FileFloor, QueueFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
 	for _, r := range rivals {
 		t.Run(r.Key, func(t *testing.T) {
 			l, err := r.Open(filepath.Join(dir, r.Key))
@@ -37,7 +41,7 @@ func TestEachLocksAndUnlocksTwice(t *testing.T) {
 func TestSafeOnesExclude(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	for _, r := range All() {
+	for _, r := range append(All(), QueueFloor) {
 		if r.Unsafe {
 			continue
 		}
@@ -68,6 +72,46 @@ func TestSafeOnesExclude(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// Its protocol is written anew here, so that it needs a storm of its own. Between
+// processes it is the benchmark itself that counts overlaps.
+func TestQueueFloorExcludesInAStorm(t *testing.T) {
+	const contenders, times = 6, 300
+	path := filepath.Join(t.TempDir(), "target")
+	var inside, overlaps atomic.Int32
+	passages := func(l Lock) error {
+		for range times {
+			if err := l.Lock(t.Context()); err != nil {
+				return err
+			}
+			if inside.Add(1) != 1 {
+				overlaps.Add(1)
+			}
+			runtime.Gosched()
+			inside.Add(-1)
+			if err := l.Unlock(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ended := make(chan error)
+	for range contenders {
+		l := open(t, QueueFloor, path)
+		go func() { ended <- errors.Join(passages(l), l.Close()) }()
+	}
+	for range contenders {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := overlaps.Load(); n != 0 {
+		t.Errorf("%d of %d entries while somebody was inside", n, contenders*times)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
+		t.Errorf("%v is left behind (%v)", left, err)
 	}
 }
 

@@ -79,7 +79,7 @@ func (b *Bench) addOutcome(kase string, r rival.Rival, o outcome) {
 	}
 	b.add(kase, longestWait, r.Key, o.longest)
 	b.add(kase, jain, r.Key, stats.Jain(o.acquired))
-	if r.Unsafe || o.overlaps > 0 {
+	if r.Unsafe || r.Floor || o.overlaps > 0 {
 		b.add(kase, overlaps, r.Key, o.overlaps)
 	}
 }

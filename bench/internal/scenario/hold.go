@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/filelock-go/filelock/bench/internal/rival"
 	"github.com/filelock-go/filelock/bench/internal/worker"
 )
 
@@ -17,8 +18,8 @@ inside at once. A time of 0 is the scenario before this.`,
 }
 
 func runHold(b *Bench) (err error) {
-	rs := processRivals()
-	b.name(rs...)
+	all := processRivals()
+	b.name(all...)
 	f, err := worker.Start(16)
 	if err != nil {
 		return err
@@ -26,31 +27,41 @@ func runHold(b *Bench) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	var xs []float64
 	var cases []string
-	for _, h := range []time.Duration{100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond} {
-		kase := "16 processes, " + holdName(h)
-		xs, cases = append(xs, float64(h)/1e3), append(cases, kase)
-		lasts := b.ms(400, 150)
-		err := b.rounds(kase, func(round int) error {
-			for _, r := range turn(round, rs) {
-				o, err := contend(f, f.Workers, worker.Loop{
-					Rival: r.Key, Path: b.disk().target(r.Key), Goroutines: 1, Hold: h,
-				}, lasts)
-				if err != nil {
-					return err
-				}
-				b.add(kase, heldPart, r.Key, o.held/float64(lasts))
-				b.add(kase, longestWait, r.Key, o.longest)
-				if r.Unsafe || o.overlaps > 0 {
-					b.add(kase, overlaps, r.Key, o.overlaps)
-				}
+	for _, fs := range b.filesystems {
+		rs, lasts := all, b.ms(400, 150)
+		if fs != b.disk() {
+			rs, lasts = rival.Select("filelock", "gofrs", "gofrs-try10"), b.ms(250, 150)
+		}
+		for _, h := range []time.Duration{100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond} {
+			kase := fs.name + ", 16 processes, " + holdName(h)
+			if fs == b.disk() {
+				xs, cases = append(xs, float64(h)/1e3), append(cases, kase)
 			}
-			return nil
-		})
+			err := b.rounds(kase, func(round int) error { return b.holdOnce(f, fs, turn(round, rs), kase, h, lasts) })
+			if err != nil {
+				return err
+			}
+		}
+	}
+	b.curve("held", heldPart.Name, all, xs, cases)
+	return nil
+}
+
+// holdOnce gives each rival one slice.
+func (b *Bench) holdOnce(f *worker.Fleet, fs filesystem, rs []rival.Rival, kase string, h, lasts time.Duration) error {
+	for _, r := range rs {
+		o, err := contend(f, f.Workers, worker.Loop{
+			Rival: r.Key, Path: fs.target(r.Key), Goroutines: 1, Hold: h,
+		}, lasts)
 		if err != nil {
 			return err
 		}
+		b.add(kase, heldPart, r.Key, o.held/float64(lasts))
+		b.add(kase, longestWait, r.Key, o.longest)
+		if r.Unsafe || o.overlaps > 0 {
+			b.add(kase, overlaps, r.Key, o.overlaps)
+		}
 	}
-	b.curve("held", heldPart.Name, rs, xs, cases)
 	return nil
 }
 

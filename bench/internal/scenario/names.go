@@ -21,6 +21,7 @@ var shorts = map[string]string{
 	"nightlyone":        "nightlyone",
 	"plain":             "plain rule",
 	"floor-file":        "floor: calls",
+	"floor-queue":       "floor: queue",
 	"floor-flock":       "floor: flock",
 	"floor-getdents":    "floor: getdents",
 	"floor-idle":        "floor: idle",

@@ -41,8 +41,8 @@ func contest(r rival.Rival, kase, path string, slice time.Duration) (*contestant
 
 // alternate gives each contestant a short slice in turn, and many of them.
 //
-// Slices are short because ext4 creates files more slowly the more were
-// deleted in the last five seconds: all are to meet the same backlog.
+// Slices are short because an ext4 without a journal creates files more slowly
+// the more were deleted of late: all are to meet the same backlog.
 func (b *Bench) alternate(cs []*contestant, slices int) error {
 	for _, c := range cs {
 		c.took, c.n = 0, 0

@@ -16,12 +16,13 @@ var processes = Scenario{
 	Title: "Processes",
 	Note: `One goroutine in each acquires and releases as fast as it can. A hand-off is an
 acquisition by another process than the last one; a lock whose releaser takes it
-again at once has many acquisitions and few hand-offs. The floor is a token that
-goes round the same processes through pipes, each blocked in read; another is
-the system calls of our free path, made by all at once in the same directory with
-no waiting for one another. "Worst-off process" is how far that one's acquisitions
-are from the mean. A wake-up is a thread that went to sleep
-again, Go's monitor thread apart.`,
+again at once has many acquisitions and few hand-offs. One floor is a token that
+goes round the same processes through pipes, each blocked in read. Another is the
+system calls of our free path, made by all at once in the same directory with no
+waiting for one another. A third, "floor: queue", is our whole protocol in bare
+calls: it excludes and keeps the order as ours does, but sees no death and cannot
+be cancelled. "Worst-off process" is how far that one's acquisitions are from the
+mean. A wake-up is a thread that went to sleep again, Go's monitor thread apart.`,
 	run: runProcesses,
 }
 
@@ -40,7 +41,7 @@ func processRivals() []rival.Rival {
 func runProcesses(b *Bench) error {
 	rs := processRivals()
 	b.name(rs...)
-	b.name(ringFloor, ringPoller, rival.FileFloor)
+	b.name(ringFloor, ringPoller, rival.FileFloor, rival.QueueFloor)
 	sizes := []int{2, 4, 16}
 	var xs []float64
 	var cases []string
@@ -51,7 +52,7 @@ func runProcesses(b *Bench) error {
 			return err
 		}
 	}
-	b.curve("handoff", handoffTime.Name, append(rs[:len(rs):len(rs)], ringFloor, rival.FileFloor), xs, cases)
+	b.curve("handoff", handoffTime.Name, append(rs[:len(rs):len(rs)], ringFloor, rival.FileFloor, rival.QueueFloor), xs, cases)
 	return nil
 }
 
@@ -71,7 +72,7 @@ func (b *Bench) processes(n int, rs []rival.Rival) (err error) {
 			rs = rival.Select("filelock", "gofrs", "plain")
 		}
 		err := b.rounds(kase, func(round int) error {
-			for _, r := range turn(round, append(rs[:len(rs):len(rs)], rival.FileFloor)) {
+			for _, r := range turn(round, append(rs[:len(rs):len(rs)], rival.FileFloor, rival.QueueFloor)) {
 				var o outcome
 				slept, err := sleeps(f, func() (err error) {
 					o, err = contend(f, f.Workers, worker.Loop{Rival: r.Key, Path: fs.target(r.Key), Goroutines: 1}, lasts)
@@ -80,7 +81,7 @@ func (b *Bench) processes(n int, rs []rival.Rival) (err error) {
 				if err != nil {
 					return err
 				}
-				if r.Floor {
+				if r.Key == rival.FileFloor.Key {
 					b.add(kase, acquisitions, r.Key, sum(o.acquired)/lasts.Seconds())
 					b.add(kase, handoffTime, r.Key, float64(lasts)/sum(o.acquired))
 					continue

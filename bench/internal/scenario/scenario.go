@@ -56,6 +56,7 @@ func Run(c Config) (_ *report.Run, err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 		b.filesystems = append(b.filesystems, filesystem{at.name, dir})
+		b.Run.Filesystems = append(b.Run.Filesystems, report.FilesystemAt(at.name, dir))
 	}
 	defer b.cleanUpOnSignal()()
 	for _, s := range All() {

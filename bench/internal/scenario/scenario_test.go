@@ -32,10 +32,16 @@ func TestQuickRunOfSome(t *testing.T) {
 		{"free", "disk", "Acquire + Unlock", report.Ours},
 		{"free", "disk", "Acquire + Unlock", "floor-file"},
 		{"processes", "disk, 16 processes", "time per hand-off", "ring"},
+		{"processes", "disk, 16 processes", "time per hand-off", "floor-queue"},
 		{"kill", "disk", "kill to next holder", "gofrs"},
 	} {
 		if v := run.Find(at.scenario, at.kase, at.metric, at.contestant); v == nil || v.Median <= 0 {
 			t.Errorf("%v: %+v", at, v)
+		}
+	}
+	for _, kase := range []string{"disk, 2 processes", "disk, 4 processes", "disk, 16 processes"} {
+		if v := run.Find("processes", kase, "overlaps", "floor-queue"); v == nil || v.Median != 0 {
+			t.Errorf("%s, overlaps of the queue in bare calls: %+v", kase, v)
 		}
 	}
 	plots, err := run.Plots(out, Pictures())
