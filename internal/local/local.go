@@ -9,7 +9,6 @@
 package local
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"slices"
@@ -56,13 +55,15 @@ type Line struct {
 	front   Place   // where the leader waits, or what the holder holds
 	spares  []Place // in the queue for whoever comes next, in its order
 	first   time.Time
-	waiters list.List // of *waiter
+	waiters waiters
 }
 
 // waiter is a goroutine in the line.
 type waiter struct {
 	attempt Attempt
-	turn    chan turn // one turn is sent, once the waiter is out of the list
+	turn    chan turn // one turn is sent, once the waiter is out of the line
+
+	next, prev *waiter // guarded by Line.mu
 }
 
 // idle are waiters for later use, their channels empty.
@@ -85,9 +86,9 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (Place, error) {
 	}
 	w := idle.Get().(*waiter)
 	w.attempt = a
-	el := l.waiters.PushBack(w)
+	l.waiters.push(w)
 	l.mu.Unlock()
-	t, ok := l.await(ctx, w, el)
+	t, ok := l.await(ctx, w)
 	w.attempt = nil
 	idle.Put(w)
 	if !ok {
@@ -105,7 +106,7 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (Place, error) {
 
 // await returns w's turn. When ctx is done first, it takes w out of the line
 // and reports false.
-func (l *Line) await(ctx context.Context, w *waiter, el *list.Element) (t turn, ok bool) {
+func (l *Line) await(ctx context.Context, w *waiter) (t turn, ok bool) {
 	if ctx.Done() == nil {
 		return <-w.turn, true // several times as fast as a select
 	}
@@ -120,8 +121,8 @@ func (l *Line) await(ctx context.Context, w *waiter, el *list.Element) (t turn, 
 	case t := <-w.turn:
 		return t, true // as we gave up
 	default:
-		w.attempt.Behind(l.front, l.before(el)+1)
-		l.waiters.Remove(el)
+		w.attempt.Behind(l.front, l.waiters.before(w)+1)
+		l.waiters.remove(w)
 		return turn{}, false
 	}
 }
@@ -130,7 +131,7 @@ func (l *Line) await(ctx context.Context, w *waiter, el *list.Element) (t turn, 
 func (l *Line) Try(ctx context.Context, a Attempt) (Place, error) {
 	l.mu.Lock()
 	if l.busy {
-		a.Behind(l.front, l.waiters.Len()+1)
+		a.Behind(l.front, l.waiters.n+1)
 		l.mu.Unlock()
 		return nil, ErrBusy
 	}
@@ -143,15 +144,7 @@ func (l *Line) Try(ctx context.Context, a Attempt) (Place, error) {
 func (l *Line) Waiting() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiters.Len()
-}
-
-// before returns how many waiters are ahead of one. l.mu is held.
-func (l *Line) before(el *list.Element) (n int) {
-	for el = el.Prev(); el != nil; el = el.Prev() {
-		n++
-	}
-	return n
+	return l.waiters.n
 }
 
 // decline passes on a turn that came too late; others are behind us.
@@ -224,7 +217,7 @@ func (l *Line) abdicate(p Place) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.front = nil
-	if p != nil && l.waiters.Len() == 0 {
+	if p != nil && l.waiters.n == 0 {
 		err = l.leave(p)
 		p = nil // somebody may have come meanwhile, and starts anew
 	}
@@ -291,12 +284,13 @@ func (l *Line) spare() Place {
 
 // next gives t to the first waiter, if any. l.mu is held.
 func (l *Line) next(t turn) {
-	el := l.waiters.Front()
-	if el == nil {
+	w := l.waiters.first
+	if w == nil {
 		l.busy = false
 		return
 	}
-	l.waiters.Remove(el).(*waiter).turn <- t
+	l.waiters.remove(w)
+	w.turn <- t
 }
 
 // Release gives up p, as returned by Acquire; if it came to the head no longer
@@ -305,15 +299,15 @@ func (l *Line) next(t turn) {
 func (l *Line) Release(p Place, batch time.Duration) (held bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	el := l.waiters.Front()
-	if el != nil && batch > 0 && !p.Lost() && time.Since(l.first) < batch {
+	w := l.waiters.first
+	if w != nil && batch > 0 && !p.Lost() && time.Since(l.first) < batch {
 		l.next(turn{granted: true, place: p})
 		return false, nil
 	}
 	// Join and Leave take their time: let others get in line meanwhile. The
 	// line stays busy, so nobody else gets at the place.
-	if el != nil && len(l.spares) == 0 {
-		spare := el.Value.(*waiter).attempt.New()
+	if w != nil && len(l.spares) == 0 {
+		spare := w.attempt.New()
 		l.mu.Unlock()
 		err := spare.Join() // let the next one see an error for itself
 		l.mu.Lock()
@@ -329,7 +323,7 @@ func (l *Line) Release(p Place, batch time.Duration) (held bool, err error) {
 	}
 	spare := l.spare()
 	l.front = nil
-	if spare != nil && l.waiters.Len() == 0 { // all gave up meanwhile
+	if spare != nil && l.waiters.n == 0 { // all gave up meanwhile
 		l.leave(spare)
 		spare = nil
 	}

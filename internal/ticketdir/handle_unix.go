@@ -14,10 +14,10 @@ import (
 	"github.com/filelock-go/filelock/internal/ticket"
 )
 
-// idle is how long an unused directory stays open: long enough that a loop of
-// acquisitions opens it once, short enough that nobody who unmounts the
-// filesystem meets us.
-const idle = time.Second
+// idle is how long an unused directory stays open at the least, and half the
+// longest time: long enough that a loop of acquisitions opens it once, short
+// enough that nobody who unmounts the filesystem meets us.
+const idle = time.Second / 2
 
 // handle is an open directory, shared by all its queues' users.
 type handle struct {
@@ -28,9 +28,10 @@ type handle struct {
 	oneKernel bool
 
 	// Guarded by handles.mu.
-	users   int
-	expires *time.Timer
-	stale   bool // no longer what path names
+	users  int
+	used   bool // since expire last looked
+	timing bool // expire will look
+	stale  bool // no longer what path names
 	// placeless: locks do not work here, so that a free witness means nothing.
 	placeless bool
 
@@ -72,9 +73,7 @@ func share(path string, fresh *handle) *handle {
 		}
 		handles.open[path] = h
 	}
-	if h.users++; h.users == 1 && h.expires != nil {
-		h.expires.Stop()
-	}
+	h.users++
 	return h
 }
 
@@ -104,24 +103,29 @@ func openDir(at int, path string) (fd int, err error) {
 func (h *handle) release() {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()
-	if h.users--; h.users > 0 {
-		return
-	}
-	if h.stale {
+	h.users--
+	switch h.used = true; {
+	case h.users > 0:
+	case h.stale:
 		unix.Close(h.fd)
-		return
-	}
-	if h.expires == nil {
-		h.expires = time.AfterFunc(idle, h.expire)
-	} else {
-		h.expires.Reset(idle)
+	case !h.timing:
+		h.timing = true
+		time.AfterFunc(idle, h.expire)
 	}
 }
 
+// expire closes the directory if it was not used lately, or looks again later:
+// to set a timer anew at every acquisition would cost more than all else here.
 func (h *handle) expire() {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()
-	if h.users == 0 && handles.open[h.path] == h {
+	h.timing = false
+	switch {
+	case h.users > 0 || handles.open[h.path] != h: // the last release sees to it
+	case h.used:
+		h.used, h.timing = false, true
+		time.AfterFunc(idle, h.expire)
+	default:
 		delete(handles.open, h.path)
 		unix.Close(h.fd)
 	}

@@ -38,10 +38,18 @@ type Own struct {
 	orphans []string       // raised entries without a ticket in the last listing
 	tickets []queue.Ticket // as last listed
 	entries []entry
+
+	// What entries and tickets begin with: in most listings nobody else is.
+	roomForEntries [2]entry
+	roomForTickets [2]queue.Ticket
 }
 
 // New returns a ticket yet to be created.
-func New(q Queue) *Own { return &Own{View: View{q: q}, fd: -1} }
+func New(q Queue) *Own {
+	o := &Own{View: View{q: q}, fd: -1}
+	o.entries = o.roomForEntries[:0]
+	return o
+}
 
 // Name returns the ticket's name, "" before Create.
 func (o *Own) Name() string { return o.name }
@@ -120,13 +128,22 @@ func (o *Own) List() ([]queue.Ticket, error) {
 			return nil, err
 		}
 	}
-	tickets, raised, err := o.numbers(o.entries, nil, o.read)
+	tickets, raised, err := o.numbers(o.entries, o.room(), o.read)
 	if err != nil {
 		return nil, err
 	}
 	o.tickets = tickets
 	o.sweep(ticket.Merge(o.tickets, raised))
 	return o.tickets, nil
+}
+
+// room returns where the first listing's tickets go; later ones may not use it,
+// since the caller owns what it got.
+func (o *Own) room() []queue.Ticket {
+	if o.tickets != nil {
+		return nil
+	}
+	return o.roomForTickets[:0]
 }
 
 // listed reports whether the last listing shows the own ticket.

@@ -9,6 +9,7 @@ package ticketdir
 import (
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,13 +49,15 @@ func (q *Queue) Prepare() { q.frame = new(frame) }
 // newPath returns the path of a new ticket in a directory at place.
 func (q *Queue) newPath(place ticket.Hash) string {
 	head, tail := q.around(place)
-	path := make([]byte, 0, len(q.Dir)+1+len(head)+32+len(tail))
-	path = append(path, q.Dir...)
-	path = append(path, filepath.Separator)
-	path = append(path, head...)
-	path = ticket.AppendNonce(path)
-	path = append(path, tail...)
-	return string(path)
+	var nonce [64]byte
+	var path strings.Builder
+	path.Grow(len(q.Dir) + 1 + len(head) + 32 + len(tail))
+	path.WriteString(q.Dir)
+	path.WriteByte(filepath.Separator)
+	path.WriteString(head)
+	path.Write(ticket.AppendNonce(nonce[:0]))
+	path.WriteString(tail)
+	return path.String()
 }
 
 func (q *Queue) around(place ticket.Hash) (head, tail string) {

@@ -309,9 +309,9 @@ func TestDirectoryReplaced(t *testing.T) {
 func TestMakeDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	_, err := New(queueIn(dir)).Create()
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	requirePathError(t, err, "open", dir, fs.ErrNotExist)
 	_, err = Open(queueIn(dir))
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	requirePathError(t, err, "open", dir, fs.ErrNotExist)
 	q := queueIn(dir)
 	q.MakeDir = true
 	assert.Contains(t, list(t, create(t, q)), names(t, dir)[0])
@@ -377,7 +377,9 @@ func TestHandle(t *testing.T) {
 	assert.Len(t, list(t, c), 1)
 	require.NoError(t, c.Remove())
 
-	assert.True(t, h.expires.Reset(0), "an expiry was under way")
+	assert.True(t, h.timing, "an expiry is under way")
+	h.expire()
+	assert.True(t, isOpen(h.fd), "it was used since the last one")
 	require.Eventually(t, func() bool { return openHandleOf(dir) == nil }, locktest.Stuck, time.Millisecond)
 	assert.False(t, isOpen(h.fd))
 

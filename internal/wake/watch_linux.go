@@ -37,6 +37,7 @@ type notifier struct {
 	fd        int // -1: not open
 	file      *os.File
 	used      bool // since expire last looked
+	timing    bool // expire will look
 	refused   time.Time
 	watches   map[int32][]*watch
 	followers []*watch // that wait while another one reads
@@ -76,6 +77,7 @@ func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
 	if n.broken || n.open() != nil {
 		return nil, true, false
 	}
+	defer n.rest()
 	wd, err := unix.InotifyAddWatch(n.fd, path, events)
 	switch {
 	case errors.Is(err, unix.ENOENT):
@@ -89,21 +91,19 @@ func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
 	return w, false, false
 }
 
-// idle is how long an instance stays open at the least when nobody waits: to
-// close one takes some 10 ms of the kernel's time.
+// idle is how long an instance stays open at the least when nobody waits, and
+// half the longest time: to close one takes the kernel over ten milliseconds.
 const idle = time.Second
 
 func (n *notifier) open() error {
-	n.used = true
 	if n.fd >= 0 {
 		return nil
 	}
 	if time.Since(n.refused) < idle {
-		return unix.EMFILE
+		return unix.EMFILE // to be refused takes as long as to close one
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		// To be refused takes the kernel as long as to close one.
 		n.refused = time.Now()
 		return err
 	}
@@ -113,31 +113,32 @@ func (n *notifier) open() error {
 		return err
 	}
 	n.fd, n.file, n.deadline = fd, file, time.Time{}
-	time.AfterFunc(idle, func() { n.expire(file) })
 	return nil
 }
 
-// expire closes the instance if it was not used lately, or sees to it later.
-func (n *notifier) expire(file *os.File) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.file != file {
-		return
-	}
-	if n.used || !n.close() {
-		n.used = false
-		time.AfterFunc(idle, func() { n.expire(file) })
+// rest sees to the instance's end once nobody waits. n.mu is held.
+func (n *notifier) rest() {
+	n.used = true
+	if len(n.watches) == 0 && !n.timing {
+		n.timing = true
+		time.AfterFunc(idle, n.expire)
 	}
 }
 
-// close closes the instance unless somebody waits. n.mu is held.
-func (n *notifier) close() bool {
-	if n.file == nil || n.reading || len(n.watches) > 0 || len(n.followers) > 0 {
-		return false
+// expire closes the instance if it was not used lately, or looks again later.
+func (n *notifier) expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.timing = false
+	switch {
+	case n.file == nil || n.reading || len(n.watches) > 0: // who ends that sees to it
+	case n.used:
+		n.used, n.timing = false, true
+		time.AfterFunc(idle, n.expire)
+	default:
+		go n.file.Close()
+		n.fd, n.file = -1, nil
 	}
-	go n.file.Close()
-	n.fd, n.file = -1, nil
-	return true
 }
 
 // wait returns whether the watch has fired: when it does, when ctx is done, or
@@ -159,6 +160,7 @@ func (w *watch) wait(ctx context.Context, d time.Duration) (fired bool) {
 		n.reading = false
 		n.promote()
 	}
+	n.rest()
 	return w.fired
 }
 
@@ -291,4 +293,5 @@ func (w *watch) stop() {
 	}
 	delete(n.watches, w.wd)
 	unix.InotifyRmWatch(n.fd, uint32(w.wd))
+	n.rest()
 }
