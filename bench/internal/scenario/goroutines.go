@@ -12,12 +12,14 @@ var goroutines = Scenario{
 	Title: "Goroutines of one process",
 	Note: `All acquire and release as fast as they can, with nothing between. The longest
 wait counts those that were not over at the end. Jain's index is of the
-acquisitions by goroutine.`,
+acquisitions by goroutine. The floor is a first come, first served line of
+channels in memory, so it shows what the scheduler's switches alone take, and
+how long they make somebody wait at the worst.`,
 	run: runGoroutines,
 }
 
 func runGoroutines(b *Bench) (err error) {
-	rs := rival.All()
+	rs := append(rival.All(), rival.ChannelFloor)
 	b.name(rs...)
 	// Each rival has a process to itself, so that the threads of one do not
 	// slow the next.

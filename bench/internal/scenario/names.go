@@ -23,6 +23,7 @@ var shorts = map[string]string{
 	"floor-file":        "floor: calls",
 	"floor-queue":       "floor: queue",
 	"floor-flock":       "floor: flock",
+	"floor-channels":    "floor: channels",
 	"floor-getdents":    "floor: getdents",
 	"floor-idle":        "floor: idle",
 	"ring":              "floor: ring",

@@ -111,11 +111,15 @@ func (b *Bench) cleanUpOnSignal() (stop func()) {
 
 func (b *Bench) disk() filesystem { return b.filesystems[0] }
 
-// rounds calls f for each round.
+// rounds calls f for each round, the disk being at rest: deletions that wait to
+// be written slow the creation of files on some.
 func (b *Bench) rounds(what string, f func(round int) error) error {
 	n := b.pick(5, 1)
 	for i := range n {
 		b.say("%s, round %d of %d", what, i+1, n)
+		if err := syncfs(b.disk().dir); err != nil {
+			return err
+		}
 		if err := f(i); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}

@@ -1,0 +1,53 @@
+package rival
+
+import (
+	"context"
+	"sync"
+)
+
+// ChannelFloor is the least that goroutines need who pass something on, first
+// come first served, and can be cancelled: a mutex, and a channel for each that
+// waits. No lock between processes comes with it, so it excludes nobody else.
+var ChannelFloor = Rival{
+	Key: "floor-channels", Name: "floor: a line of channels, nothing on disk", Floor: true, Shared: true,
+	Open: func(string) (Lock, error) { return &channelFloor{}, nil },
+}
+
+type channelFloor struct {
+	mu   sync.Mutex
+	busy bool
+	line []chan struct{}
+}
+
+func (c *channelFloor) Lock(ctx context.Context) error {
+	c.mu.Lock()
+	if !c.busy {
+		c.busy = true
+		c.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{}, 1)
+	c.line = append(c.line, turn)
+	c.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+		// Out of turn now, which no floor needs to mend: the run is over.
+		return ctx.Err()
+	}
+}
+
+func (c *channelFloor) Unlock() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.line) == 0 {
+		c.busy = false
+		return nil
+	}
+	c.line[0] <- struct{}{}
+	c.line = c.line[1:]
+	return nil
+}
+
+func (c *channelFloor) Close() error { return nil }
