@@ -2,9 +2,14 @@ package filelock
 
 import (
 	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
@@ -53,3 +58,36 @@ func RefuseRemovals(l func() error, n int) error {
 	openTicketDir = func(q ticketdir.Queue) ticketDir { return stuckDir{ticketdir.New(q), &n} }
 	return l()
 }
+
+// CountSteps has f called after every call that goes from a ticket to its
+// directory, with the call's name and whose it is: the first ticket made from
+// now on is 0. It returns what undoes it.
+func CountSteps(f func(contender int, call string)) (undo func()) {
+	was := openTicketDir
+	var begun atomic.Int64
+	openTicketDir = func(q ticketdir.Queue) ticketDir {
+		contender := int(begun.Add(1)) - 1
+		return &stepped{was(q), func(step, _ string) {
+			if call, after := strings.CutPrefix(step, "after "); after {
+				f(contender, call)
+			}
+		}}
+	}
+	return func() { openTicketDir = was }
+}
+
+// UntoldCalls returns the calls to a ticket's directory that neither AtSteps
+// nor CountSteps tells of.
+func UntoldCalls() (calls []string) {
+	directory := reflect.TypeFor[ticketDir]()
+	for i := range directory.NumMethod() {
+		if name := directory.Method(i).Name; !slices.Contains(Steps, name) {
+			calls = append(calls, name)
+		}
+	}
+	return calls
+}
+
+// OwnLine gives l a line of its own, so that it takes tickets of its own beside
+// the other locks of its path, as in another process.
+func (l *FileLock) OwnLine() { l.line = new(local.Line) }

@@ -146,6 +146,10 @@ func timesOf(st *unix.Stat_t) (queue.Number, Beat, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return queue.Number{}, Beat{}, errNotRegular
 	}
+	if st.Nlink == 0 {
+		// The kernel tells of a removal a moment before the name is gone.
+		return queue.Number{}, Beat{}, unix.ENOENT
+	}
 	return numberOf(st.Mtim), beatOf(st), nil
 }
 
