@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/wake"
 )
 
@@ -30,7 +31,7 @@ type crowd struct {
 	*wake.Waiter
 	place *place
 	until queue.Ticket
-	pid   int // of until's owner
+	owner ticket.Name // of until
 	ahead int
 	pause time.Duration
 }
@@ -43,7 +44,7 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 	interval := w.place.lock.cfg.poll
 	for began := time.Now(); time.Since(began) < interval; {
 		// The bell of one who came at the same moment may not hang yet.
-		if w.Listen(w.until.Name, w.pid) || w.ahead != 0 && w.Arm() {
+		if w.Listen(w.owner.Nonce, w.owner.PID) || w.ahead != 0 && w.Arm() {
 			return nil // by now the kernel tells; the caller looks once more
 		}
 		still := w.place.contender.AllAhead()

@@ -275,18 +275,19 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	}
 	_, ahead := p.contender.Ahead()
 	told := false
-	if ahead > many {
-		told = w.Listen(t.Name, name.PID)
+	if ahead > many && !name.Plain {
+		told = w.Listen(name.Nonce, name.PID)
 	} else {
 		told = w.Arm()
 	}
 	if p.bell == nil && (ahead >= many || !told) {
-		p.bell = wake.Hang(p.own.Name())
+		own, _ := ticket.Parse(p.lock.queue.Prefix, p.own.Name())
+		p.bell = wake.Hang(own.Nonce)
 	}
 	if told {
 		return w
 	}
-	return &crowd{Waiter: w, place: p, until: t, pid: name.PID}
+	return &crowd{Waiter: w, place: p, until: t, owner: name}
 }
 
 // debugging guards the calls of debug whose fields cost an allocation where

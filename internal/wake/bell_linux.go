@@ -19,12 +19,9 @@ import (
 // hint: anybody may take the name, and other network namespaces do not hear it.
 type Bell struct{ fd int }
 
-// maxBell is the longest name of a socket.
-const maxBell = len(unix.RawSockaddrUnix{}.Path) - 1
-
-func bellOf(ticket string) *unix.SockaddrUnix {
-	name := "@filelock/" + ticket
-	return &unix.SockaddrUnix{Name: name[:min(len(name), maxBell)]}
+// bellOf returns a bell's address. Names that are too long for one fail later.
+func bellOf(name string) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: "@filelock/" + name}
 }
 
 // Hang makes a bell of this name. Where it cannot, it returns nil.
@@ -56,6 +53,9 @@ type listener struct{ file *os.File }
 
 // listen begins to listen for the bell of this name, if it is pid's.
 func listen(name string, pid int) *listener {
+	if name == "" {
+		return nil
+	}
 	fd, err := bellSocket()
 	if err != nil {
 		return nil

@@ -72,7 +72,7 @@ func (w *Waiter) Arm() bool {
 	return w.armed()
 }
 
-// Listen is Arm, but waits for the bell of this name, which must be pid's.
+// Listen is Arm, but waits for the bell of this name, if it is pid's.
 func (w *Waiter) Listen(name string, pid int) bool {
 	if l := listen(name, pid); l != nil {
 		w.watch, w.unable = l, false

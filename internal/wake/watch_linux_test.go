@@ -611,3 +611,41 @@ func TestNoLinks(t *testing.T) {
 	require.NoError(t, os.Remove(link))
 	mustFire(t, w)
 }
+
+// TestInstanceGivenBack: a process that waits no more keeps nothing open, and
+// one that waits keeps what it needs.
+func TestInstanceGivenBack(t *testing.T) {
+	open := func() bool {
+		local.mu.Lock()
+		defer local.mu.Unlock()
+		return local.file != nil
+	}
+	w := New(touch(t, t.TempDir()), never, true)
+	require.True(t, open())
+	local.expire()
+	local.expire()
+	require.True(t, open(), "it is in use")
+	mustNotFire(t, w)
+	w.Stop()
+	local.expire()
+	require.True(t, open(), "it was in use just now")
+	require.Eventually(t, func() bool { return !open() }, locktest.Stuck, time.Millisecond)
+	goleak.VerifyNone(t)
+
+	// The next one opens it again.
+	path := touch(t, t.TempDir())
+	w = New(path, never, true)
+	defer w.Stop()
+	require.NoError(t, os.Remove(path))
+	mustFire(t, w)
+}
+
+// TestRefusal: a kernel that refused an instance is not asked again at once,
+// since that takes it as long as a hundred hand-offs.
+func TestRefusal(t *testing.T) {
+	n := &notifier{fd: -1, watches: map[int32][]*watch{}, refused: time.Now()}
+	require.Error(t, n.open())
+	n.refused = time.Now().Add(-2 * idle)
+	require.NoError(t, n.open())
+	require.NoError(t, n.file.Close())
+}
