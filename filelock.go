@@ -62,8 +62,8 @@ import (
 // usable: see New.
 //
 // It is no sync.Locker, because acquiring can fail. It needs no closing: when
-// the lock is not held, nothing is kept but, for a second, an open directory.
-// (On Linux the process keeps an inotify instance, or two, for all its locks.)
+// the lock is not held, nothing is kept but, for a second or two, an open
+// directory and, on Linux after a wait, an inotify instance for all locks.
 type FileLock struct {
 	path  string
 	queue ticketdir.Queue

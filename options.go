@@ -60,7 +60,7 @@ func newConfig(opts []Option) (config, error) {
 // WithPollInterval sets how often a waiter looks at the queue for itself, more
 // than zero. The default is 100 ms. Where the kernel reports all changes of
 // the ticket that is waited for, as on a local filesystem of Linux, polling is
-// a safety net only, and the interval is twenty to a hundred times this.
+// a safety net only, and the interval is a hundred to six hundred times this.
 //
 // A deadline, a timeout or a cancellation ends a wait at its own moment,
 // whatever the poll interval.
