@@ -213,6 +213,12 @@ func TestPlaces(t *testing.T) {
 	require.True(t, here.Place(7, true).Same(here.Place(7, true)))
 	require.False(t, here.Place(7, true).Same(here.Place(8, true)))
 	require.False(t, here.Place(7, true).Same(Identity{BootID: anotherBoot}.Place(7, true)), "devices have the same numbers on all machines")
+	for device := range uint64(64) {
+		require.NotZero(t, here.Place(device, true)&oneKernelBit, "what the owner saw of the filesystem")
+		shared := here.Place(device, false)
+		require.Zero(t, shared&oneKernelBit)
+		require.NotZero(t, shared)
+	}
 	nowhere := Identity{}
 	require.False(t, nowhere.Place(7, true).Same(nowhere.Place(7, true)), "without a boot id, no place is known")
 }
