@@ -40,8 +40,8 @@ type place struct {
 	try       bool
 	memory    memory
 	suspected bool       // all the tickets ahead were looked at
-	since     time.Time  // in the queue
-	held      time.Time  // at its head
+	reached   bool       // the head of the queue
+	since     time.Time  // when it came to where it is; only for the log
 	beating   *heartbeat // nil without a lease
 	bell      *wake.Bell // for those behind; nil where they need none
 	lost      atomic.Bool
@@ -81,8 +81,10 @@ func (p *place) Join() error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
-	p.since = time.Now()
-	p.debug("enqueue")
+	if p.lock.debugging() {
+		p.since = time.Now()
+		p.debug("enqueue")
+	}
 	if lease := p.lock.cfg.lease; lease > 0 {
 		p.beating = startHeartbeat(p.own.Beat, lease, p.lose)
 	}
@@ -129,7 +131,10 @@ func (p *place) enter(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrLost, errLate)
 	}
 	if err == nil {
-		p.held = time.Now()
+		p.reached = true
+		if p.lock.debugging() {
+			p.since = time.Now()
+		}
 	}
 	return err
 }
@@ -155,12 +160,12 @@ func (p *place) Leave() (left bool, err error) {
 	p.bell.Ring()
 	p.bell = nil
 	p.beating.stop()
-	if p.held.IsZero() {
+	if !p.reached {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
 		return true, nil
 	}
 	if p.lock.debugging() {
-		p.debug("release", zap.Duration("held", time.Since(p.held)))
+		p.debug("release", zap.Duration("held", time.Since(p.since)))
 	}
 	if gone {
 		p.lose(err)

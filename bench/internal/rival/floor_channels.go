@@ -2,6 +2,7 @@ package rival
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -33,21 +34,32 @@ func (c *channelFloor) Lock(ctx context.Context) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
-		// Out of turn now, which no floor needs to mend: the run is over.
-		return ctx.Err()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.line, turn); i >= 0 {
+		c.line = slices.Delete(c.line, i, i+1)
+	} else {
+		c.next() // it was given to us meanwhile
+	}
+	return ctx.Err()
 }
 
 func (c *channelFloor) Unlock() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.next()
+	return nil
+}
+
+// next passes it on. c.mu is held.
+func (c *channelFloor) next() {
 	if len(c.line) == 0 {
 		c.busy = false
-		return nil
+		return
 	}
 	c.line[0] <- struct{}{}
 	c.line = c.line[1:]
-	return nil
 }
 
 func (c *channelFloor) Close() error { return nil }

@@ -14,7 +14,7 @@ import (
 func TestEachLocksAndUnlocksTwice(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // juju/mutex changes it
-	rivals := append(All(), FileFloor, QueueFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
+	rivals := append(All(), FileFloor, QueueFloor, ChannelFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
 	for _, r := range rivals {
 		t.Run(r.Key, func(t *testing.T) {
 			l, err := r.Open(filepath.Join(dir, r.Key))
@@ -41,7 +41,7 @@ func TestEachLocksAndUnlocksTwice(t *testing.T) {
 func TestSafeOnesExclude(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	for _, r := range append(All(), QueueFloor) {
+	for _, r := range append(All(), QueueFloor, ChannelFloor) {
 		if r.Unsafe {
 			continue
 		}
@@ -132,5 +132,32 @@ func TestGet(t *testing.T) {
 	}
 	if _, err := Get("none"); err == nil {
 		t.Error("Get finds what is not there")
+	}
+}
+
+// TestChannelFloorGoesOn: one who gave up does not stop those behind.
+func TestChannelFloorGoesOn(t *testing.T) {
+	l := open(t, ChannelFloor, "")
+	for range 100 {
+		if err := l.Lock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gaveUp := make(chan error, 1)
+		go func() { gaveUp <- l.Lock(ctx) }()
+		go cancel()
+		if err := l.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-gaveUp; err == nil {
+			if err := l.Unlock(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := l.Lock(ctx); err != nil {
+		t.Fatal(err)
 	}
 }
