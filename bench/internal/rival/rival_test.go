@@ -145,6 +145,13 @@ func TestChannelFloorGoesOn(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		gaveUp := make(chan error, 1)
 		go func() { gaveUp <- l.Lock(ctx) }()
+		for waiting := 0; waiting == 0; {
+			f := l.(*channelFloor)
+			f.mu.Lock()
+			waiting = len(f.line)
+			f.mu.Unlock()
+			runtime.Gosched()
+		}
 		go cancel()
 		if err := l.Unlock(); err != nil {
 			t.Fatal(err)
