@@ -138,7 +138,7 @@ func TestGet(t *testing.T) {
 // TestChannelFloorGoesOn: one who gave up does not stop those behind.
 func TestChannelFloorGoesOn(t *testing.T) {
 	l := open(t, ChannelFloor, "")
-	for range 100 {
+	for i := range 100 {
 		if err := l.Lock(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,12 @@ func TestChannelFloorGoesOn(t *testing.T) {
 			f.mu.Unlock()
 			runtime.Gosched()
 		}
-		go cancel()
+		if i%2 == 0 {
+			cancel()
+		} else {
+			go cancel()
+			runtime.Gosched()
+		}
 		if err := l.Unlock(); err != nil {
 			t.Fatal(err)
 		}
