@@ -38,7 +38,7 @@ var (
 	}
 	systemCallsBehindMany = tally{
 		"openat": 2, "getdents64": 4, "lseek": 2, "fstat": 4, "flock": 1, "close": 3, "utimensat": 1,
-		"socket": 2, "bind": 1, "listen": 1, "connect": 1, "getsockopt": 1, "fcntl": 1,
+		"socket": 2, "accept4": 1, "bind": 1, "listen": 1, "connect": 1, "getsockopt": 1, "fcntl": 1,
 	}
 	systemCallsPerTicket = tally{"newfstatat": 1}
 )

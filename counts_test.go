@@ -43,8 +43,7 @@ var (
 
 const (
 	// strays is how many looks more a test makes now and then: those who share
-	// an inotify instance may end each other's waits, and who is woken by a
-	// removal may still find the ticket, for it is told of it a moment before.
+	// an inotify instance may end each other's waits.
 	strays = 3
 
 	// allocsFree are of Acquire and Unlock where nobody else wants the lock, and

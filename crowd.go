@@ -20,19 +20,21 @@ const (
 	longStep = 10 * time.Millisecond
 )
 
-// crowd waits for a ticket on a local filesystem when the kernel will not tell
-// of its changes: a user has 128 inotify instances by default, and other
-// programs may have them all. Polling at the interval of WithPollInterval would
-// then cost that much at every hand-off. But how many are ahead tells how long
-// it will take at the least: so it looks again after that many steps, which are
-// ever fewer as its turn comes near. While nothing moves, it takes twice as long
-// each time, up to as many long steps, or the interval.
+// crowd waits for a ticket on a local filesystem.
+//
+// As a rule the kernel tells of its changes. But a user has 128 inotify
+// instances by default, and other programs may have them all. Polling at the
+// interval of WithPollInterval would then cost that much at every hand-off. But
+// how many are ahead tells how long it will take at the least: so it looks
+// again after that many steps, which are ever fewer as its turn comes near.
+// While nothing moves, it takes twice as long each time, up to as many long
+// steps, or the interval.
 type crowd struct {
 	*wake.Waiter
 	place *place
 	until queue.Ticket
 	owner ticket.Name // of until
-	ahead int
+	ahead int         // at the last look
 	pause time.Duration
 }
 
@@ -42,10 +44,10 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		return w.Waiter.Wait(ctx, soon)
 	}
 	interval := w.place.lock.cfg.poll
-	for began := time.Now(); time.Since(began) < interval; {
+	for began := time.Now(); ; {
 		// The bell of one who came at the same moment may not hang yet.
 		if w.Listen(w.owner.Nonce, w.owner.PID) || w.ahead != 0 && w.Arm() {
-			return nil // by now the kernel tells; the caller looks once more
+			return ctx.Err() // by now the kernel tells; the caller looks once more
 		}
 		still := w.place.contender.AllAhead()
 		if len(still) > 1 {
@@ -54,7 +56,7 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 				return err
 			}
 			if !slices.ContainsFunc(still, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
-				return nil
+				return ctx.Err()
 			}
 		}
 		if n := len(still); n != w.ahead {
@@ -66,9 +68,10 @@ func (w *crowd) Wait(ctx context.Context, soon bool) error {
 		if err := wake.Sleep(ctx, w.pause); err != nil {
 			return err
 		}
-		if w.ahead == 1 {
-			break // the caller's look tells more than a listing
+		// With one ahead, the caller's look tells more than a listing; and the
+		// verdict on an owner is due at each interval.
+		if w.ahead == 1 || time.Since(began) >= interval {
+			return nil
 		}
 	}
-	return nil // for a verdict on its owner
 }

@@ -41,7 +41,7 @@ type place struct {
 	memory    memory
 	suspected bool       // all the tickets ahead were looked at
 	reached   bool       // the head of the queue
-	since     time.Time  // when it came to where it is; only for the log
+	since     time.Time  // when it came to where it is
 	beating   *heartbeat // nil without a lease
 	bell      *wake.Bell // for those behind; nil where they need none
 	lost      atomic.Bool
@@ -81,10 +81,8 @@ func (p *place) Join() error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
-	if p.lock.debugging() {
-		p.since = time.Now()
-		p.debug("enqueue")
-	}
+	p.since = time.Now()
+	p.debug("enqueue")
 	if lease := p.lock.cfg.lease; lease > 0 {
 		p.beating = startHeartbeat(p.own.Beat, lease, p.lose)
 	}
@@ -131,10 +129,7 @@ func (p *place) enter(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrLost, errLate)
 	}
 	if err == nil {
-		p.reached = true
-		if p.lock.debugging() {
-			p.since = time.Now()
-		}
+		p.reached, p.since = true, time.Now()
 	}
 	return err
 }
@@ -288,9 +283,6 @@ func (p *place) Watch(t queue.Ticket) queue.Watch {
 	if p.bell == nil && (ahead >= many || !told) {
 		own, _ := ticket.Parse(p.lock.queue.Prefix, p.own.Name())
 		p.bell = wake.Hang(own.Nonce)
-	}
-	if told {
-		return w
 	}
 	return &crowd{Waiter: w, place: p, until: t, owner: name}
 }

@@ -655,6 +655,20 @@ func TestReclaim(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
+// TestUnlinkedIsGone: the kernel tells of a removal a moment before the name is
+// gone, so one that is quick may still open it.
+func TestUnlinkedIsGone(t *testing.T) {
+	o := create(t, queueIn(t.TempDir()))
+	fd, err := o.h.openTicket(o.Name())
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	_, _, err = fstat(fd)
+	require.NoError(t, err)
+	require.NoError(t, o.Remove())
+	_, _, err = fstat(fd)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 // TestNoRegularFiles: whatever else has a ticket's name is no ticket, is not
 // followed, and keeps nobody waiting.
 func TestNoRegularFiles(t *testing.T) {

@@ -11,12 +11,14 @@ import (
 
 // Bell tells those who listen for it that the owner of a ticket has left or
 // died, where inotify instances are too few for all who wait. It costs neither
-// a file nor an instance, nothing has to be sent, and the kernel rings it even
-// for those who were killed.
+// a file nor an instance, and the kernel rings it even for those who were
+// killed.
 //
 // It is a socket in the abstract namespace that listens and never accepts: when
-// it is closed, all who are connected to it are told. It is no more than a
-// hint: anybody may take the name, and other network namespaces do not hear it.
+// it is closed, all who are connected to it are told. (Those who gave up stay
+// connected until then. Once 4,096 are, newcomers find no bell.) It is no more
+// than a hint: anybody may take the name, other network namespaces do not hear
+// it, and it does not ring when somebody else removes the ticket.
 type Bell struct{ fd int }
 
 // bellOf returns a bell's address. Names that are too long for one fail later.
@@ -38,9 +40,22 @@ func Hang(name string) *Bell {
 }
 
 // Ring tells the listeners, and takes the bell down. A nil bell does nothing.
+//
+// Each connection is ended by itself, since a forked child may have copies of
+// the socket, which would keep it silent.
 func (b *Bell) Ring() {
-	if b != nil {
-		unix.Close(b.fd)
+	if b == nil {
+		return
+	}
+	for {
+		fd, _, err := unix.Accept4(b.fd, unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+			unix.Close(fd)
+		case err != unix.EINTR && err != unix.ECONNABORTED:
+			unix.Close(b.fd)
+			return
+		}
 	}
 }
 

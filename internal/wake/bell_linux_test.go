@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/locktest"
 )
@@ -70,6 +71,20 @@ func TestBellRangBefore(t *testing.T) {
 	mustFire(t, w)
 }
 
+// TestBellWithCopies: a child that was forked and goes on without exec has a
+// copy of every descriptor.
+func TestBellWithCopies(t *testing.T) {
+	name := bellName(t)
+	bell := Hang(name)
+	fd, err := unix.FcntlInt(uintptr(bell.fd), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	a, b := listens(t, name, os.Getpid()), listens(t, name, os.Getpid())
+	bell.Ring()
+	mustFire(t, a)
+	mustFire(t, b)
+}
+
 // TestBellOfKilled: the kernel rings for those who cannot.
 func TestBellOfKilled(t *testing.T) {
 	name := bellName(t)
@@ -118,4 +133,7 @@ func TestBellAndContext(t *testing.T) {
 	require.NoError(t, w.Wait(context.Background(), false))
 	assert.GreaterOrEqual(t, time.Since(began), relaxed*3*time.Millisecond/4)
 	require.NotNil(t, w.watch, "it did not ring")
+	for range 5 { // nobody tells of a ticket that somebody else removed
+		within(t, relaxed*time.Millisecond, w.pause(false))
+	}
 }

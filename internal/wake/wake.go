@@ -17,7 +17,9 @@ const (
 	// all changes: at a busy lock the file is gone long before that.
 	unhurried = 5 * time.Millisecond
 	// While the kernel reports all changes anyway, polling is but a safety net:
-	// the interval is relaxed times as long, and doubles up to rare times.
+	// the interval is relaxed times as long, and doubles up to rare times. It
+	// does not for those who listen for a bell, which does not tell of a ticket
+	// that somebody else removes.
 	relaxed, rare = 100, 600
 	// longest is an interval that can still be multiplied.
 	longest = math.MaxInt64 / rare
@@ -34,6 +36,7 @@ type Waiter struct {
 
 	watch   source // nil: not set
 	unable  bool   // the kernel will not watch; poll
+	listens bool   // the watch is a bell
 	missing bool   // the file was not there when the watch was to be set
 	hasty   time.Duration
 	patient time.Duration
@@ -75,7 +78,7 @@ func (w *Waiter) Arm() bool {
 // Listen is Arm, but waits for the bell of this name, if it is pid's.
 func (w *Waiter) Listen(name string, pid int) bool {
 	if l := listen(name, pid); l != nil {
-		w.watch, w.unable = l, false
+		w.watch, w.unable, w.listens = l, false, true
 	}
 	return w.armed()
 }
@@ -147,13 +150,16 @@ func (w *Waiter) pause(soon bool) time.Duration {
 		d = w.interval
 	default:
 		w.stirred = false
-		w.patient = min(2*w.patient, rare*w.interval)
+		if !w.listens {
+			w.patient = min(2*w.patient, rare*w.interval)
+		}
 	}
 	return d - time.Duration(rand.Float64()*jitter*float64(d))
 }
 
 func (w *Waiter) arm() {
 	before := w.missing
+	w.listens = false
 	var set *watch
 	if set, w.unable, w.missing = newWatch(w.path, w.complete); set != nil {
 		w.watch = set

@@ -149,6 +149,7 @@ func (w *watch) wait(ctx context.Context, d time.Duration) (fired bool) {
 	defer n.mu.Unlock()
 	if !w.fired && n.reading {
 		if n.follow(ctx, w, d); !w.lead {
+			n.rest()
 			return w.fired
 		}
 		w.lead = false

@@ -632,12 +632,12 @@ func TestInstanceGivenBack(t *testing.T) {
 	require.Eventually(t, func() bool { return !open() }, locktest.Stuck, time.Millisecond)
 	goleak.VerifyNone(t)
 
-	// The next one opens it again.
+	// The next one opens it again, and one that fired is done with it, too.
 	path := touch(t, t.TempDir())
 	w = New(path, never, true)
-	defer w.Stop()
 	require.NoError(t, os.Remove(path))
 	mustFire(t, w)
+	require.Eventually(t, func() bool { return !open() }, locktest.Stuck, time.Millisecond)
 }
 
 // TestRefusal: a kernel that refused an instance is not asked again at once,
@@ -646,6 +646,8 @@ func TestRefusal(t *testing.T) {
 	n := &notifier{fd: -1, watches: map[int32][]*watch{}, refused: time.Now()}
 	require.Error(t, n.open())
 	n.refused = time.Now().Add(-2 * idle)
+	n.deadline = time.Now().Add(never) // of the instance before
 	require.NoError(t, n.open())
+	require.Zero(t, n.deadline)
 	require.NoError(t, n.file.Close())
 }
