@@ -1,10 +1,7 @@
 package scenario
 
 import (
-	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/bench/internal/rival"
 )
@@ -73,24 +70,9 @@ func (b *Bench) synced(fs filesystem) error {
 	for _, c := range cs {
 		c.batch = 1
 	}
-	err = b.rounds(kase, func(int) error {
-		if err := syncfs(fs.dir); err != nil {
-			return err
-		}
-		return b.alternate(cs, 100)
-	})
+	err = b.rounds(kase, func(int) error { return b.alternate(cs, 100) })
 	if err != nil {
 		return err
 	}
 	return done(cs)
-}
-
-// syncfs writes a filesystem to its disk.
-func syncfs(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return unix.Syncfs(int(d.Fd()))
 }

@@ -127,6 +127,16 @@ func (b *Bench) rounds(what string, f func(round int) error) error {
 	return nil
 }
 
+// syncfs writes a filesystem to its disk.
+func syncfs(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
 func (b *Bench) say(format string, args ...any) {
 	took := time.Since(b.began).Truncate(time.Second)
 	fmt.Fprintf(b.progress, "%6s  %-11s %s\n", took, b.scenario, fmt.Sprintf(format, args...))
