@@ -9,15 +9,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filelock-go/filelock/internal/idle"
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
 
-// idle is how long an unused directory stays open at the least, and half the
-// longest time: long enough that a loop of acquisitions opens it once, short
-// enough that nobody who unmounts the filesystem meets us.
-const idle = time.Second / 2
+// keep is how long an unused directory stays open: long enough that a loop of
+// acquisitions opens it once, short enough that nobody who unmounts the
+// filesystem meets us.
+const keep = time.Second / 2
 
 // handle is an open directory, shared by all its queues' users.
 type handle struct {
@@ -28,10 +29,9 @@ type handle struct {
 	oneKernel bool
 
 	// Guarded by handles.mu.
-	users  int
-	used   bool // since expire last looked
-	timing bool // expire will look
-	stale  bool // no longer what path names
+	users int
+	rest  idle.Timer
+	stale bool // no longer what path names
 	// placeless: locks do not work here, so that a free witness means nothing.
 	placeless bool
 
@@ -88,10 +88,12 @@ func newHandle(path string) (*handle, error) {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	oneKernel := isOneKernel(fd)
-	return &handle{
+	h := &handle{
 		path: path, fd: fd, dev: uint64(st.Dev), ino: uint64(st.Ino),
 		place: liveness.Self().Place(uint64(st.Dev), oneKernel), oneKernel: oneKernel,
-	}, nil
+	}
+	h.rest = idle.Timer{After: keep, Expire: h.expire}
+	return h, nil
 }
 
 func openDir(at int, path string) (fd int, err error) {
@@ -103,29 +105,21 @@ func openDir(at int, path string) (fd int, err error) {
 func (h *handle) release() {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()
-	h.users--
-	switch h.used = true; {
+	switch h.users--; {
 	case h.users > 0:
 	case h.stale:
 		unix.Close(h.fd)
-	case !h.timing:
-		h.timing = true
-		time.AfterFunc(idle, h.expire)
+	default:
+		h.rest.Used()
 	}
 }
 
-// expire closes the directory if it was not used lately, or looks again later:
-// to set a timer anew at every acquisition would cost more than all else here.
+// expire closes the directory if nobody used it of late.
 func (h *handle) expire() {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()
-	h.timing = false
-	switch {
-	case h.users > 0 || handles.open[h.path] != h: // the last release sees to it
-	case h.used:
-		h.used, h.timing = false, true
-		time.AfterFunc(idle, h.expire)
-	default:
+	// Of a retired one, the last release sees to the end.
+	if retired := handles.open[h.path] != h; h.rest.Over(h.users > 0 || retired) {
 		delete(handles.open, h.path)
 		unix.Close(h.fd)
 	}

@@ -377,7 +377,7 @@ func TestHandle(t *testing.T) {
 	assert.Len(t, list(t, c), 1)
 	require.NoError(t, c.Remove())
 
-	assert.True(t, h.timing, "an expiry is under way")
+	assert.True(t, h.rest.Set(), "an expiry is under way")
 	h.expire()
 	assert.True(t, isOpen(h.fd), "it was used since the last one")
 	require.Eventually(t, func() bool { return openHandleOf(dir) == nil }, locktest.Stuck, time.Millisecond)

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/idle"
 )
 
 // events are what can let the next contender in: the ticket's name is removed
@@ -36,8 +38,7 @@ type notifier struct {
 	mu        sync.Mutex
 	fd        int // -1: not open
 	file      *os.File
-	used      bool // since expire last looked
-	timing    bool // expire will look
+	unused    idle.Timer
 	refused   time.Time
 	watches   map[int32][]*watch
 	followers []*watch // that wait while another one reads
@@ -91,16 +92,16 @@ func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
 	return w, false, false
 }
 
-// idle is how long an instance stays open at the least when nobody waits, and
-// half the longest time: to close one takes the kernel over ten milliseconds.
-const idle = time.Second
+// keep is how long an instance stays open when nobody waits: to close one takes
+// the kernel over ten milliseconds, and to refuse one as long.
+const keep = time.Second
 
 func (n *notifier) open() error {
 	if n.fd >= 0 {
 		return nil
 	}
-	if time.Since(n.refused) < idle {
-		return unix.EMFILE // to be refused takes as long as to close one
+	if time.Since(n.refused) < keep {
+		return unix.EMFILE
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -113,29 +114,22 @@ func (n *notifier) open() error {
 		return err
 	}
 	n.fd, n.file, n.deadline = fd, file, time.Time{}
+	n.unused.After, n.unused.Expire = keep, n.expire
 	return nil
 }
 
 // rest sees to the instance's end once nobody waits. n.mu is held.
 func (n *notifier) rest() {
-	n.used = true
-	if len(n.watches) == 0 && !n.timing {
-		n.timing = true
-		time.AfterFunc(idle, n.expire)
+	if len(n.watches) == 0 {
+		n.unused.Used()
 	}
 }
 
-// expire closes the instance if it was not used lately, or looks again later.
+// expire closes the instance if nobody used it of late.
 func (n *notifier) expire() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.timing = false
-	switch {
-	case n.file == nil || n.reading || len(n.watches) > 0: // who ends that sees to it
-	case n.used:
-		n.used, n.timing = false, true
-		time.AfterFunc(idle, n.expire)
-	default:
+	if n.unused.Over(n.reading || len(n.watches) > 0) && n.file != nil {
 		go n.file.Close()
 		n.fd, n.file = -1, nil
 	}

@@ -645,7 +645,7 @@ func TestInstanceGivenBack(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	n := &notifier{fd: -1, watches: map[int32][]*watch{}, refused: time.Now()}
 	require.Error(t, n.open())
-	n.refused = time.Now().Add(-2 * idle)
+	n.refused = time.Now().Add(-2 * keep)
 	n.deadline = time.Now().Add(never) // of the instance before
 	require.NoError(t, n.open())
 	require.Zero(t, n.deadline)
