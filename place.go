@@ -115,9 +115,7 @@ func (p *place) enter(ctx context.Context) error {
 		if err := p.own.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 			return err
 		}
-		p.bell.Ring()
-		p.bell = nil
-		p.beating.stop()
+		p.quiet()
 		p.renew()
 		if err := p.Join(); err != nil {
 			return err
@@ -152,9 +150,7 @@ func (p *place) Leave() (left bool, err error) {
 	if err != nil && !gone {
 		return false, err
 	}
-	p.bell.Ring()
-	p.bell = nil
-	p.beating.stop()
+	p.quiet()
 	if !p.reached {
 		p.debug("leave", zap.Duration("waited", time.Since(p.since)))
 		return true, nil
@@ -169,6 +165,13 @@ func (p *place) Leave() (left bool, err error) {
 		return true, ErrLost
 	}
 	return true, nil
+}
+
+// quiet ends what goes on beside a ticket that is removed.
+func (p *place) quiet() {
+	p.bell.Ring()
+	p.bell = nil
+	p.beating.stop()
 }
 
 // lose marks a held ticket as gone, for a reason.

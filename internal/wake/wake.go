@@ -36,7 +36,6 @@ type Waiter struct {
 
 	watch   source // nil: not set
 	unable  bool   // the kernel will not watch; poll
-	listens bool   // the watch is a bell
 	missing bool   // the file was not there when the watch was to be set
 	hasty   time.Duration
 	patient time.Duration
@@ -78,7 +77,7 @@ func (w *Waiter) Arm() bool {
 // Listen is Arm, but waits for the bell of this name, if it is pid's.
 func (w *Waiter) Listen(name string, pid int) bool {
 	if l := listen(name, pid); l != nil {
-		w.watch, w.unable, w.listens = l, false, true
+		w.watch, w.unable = l, false
 	}
 	return w.armed()
 }
@@ -150,7 +149,7 @@ func (w *Waiter) pause(soon bool) time.Duration {
 		d = w.interval
 	default:
 		w.stirred = false
-		if !w.listens {
+		if _, bell := w.watch.(*listener); !bell {
 			w.patient = min(2*w.patient, rare*w.interval)
 		}
 	}
@@ -159,7 +158,6 @@ func (w *Waiter) pause(soon bool) time.Duration {
 
 func (w *Waiter) arm() {
 	before := w.missing
-	w.listens = false
 	var set *watch
 	if set, w.unable, w.missing = newWatch(w.path, w.complete); set != nil {
 		w.watch = set
