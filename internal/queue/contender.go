@@ -16,6 +16,7 @@ type Contender struct {
 	others     Others
 	plainPeers bool
 	final      bool  // the doorway is behind us
+	sunk       bool  // the number is at the epoch (R12)
 	failed     error // no use in trying again
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
@@ -37,10 +38,6 @@ func (c *Contender) Ahead() (first Ticket, n int) {
 	}
 	return first, len(c.ahead)
 }
-
-// Decided reports whether the doorway is passed: from then on the ticket keeps
-// others out, and may have let one in that it should not have if it is gone.
-func (c *Contender) Decided() bool { return c.final }
 
 // AllAhead returns the tickets known to be ahead, in order.
 func (c *Contender) AllAhead() []Ticket {
@@ -64,6 +61,20 @@ func (c *Contender) Join() error {
 	}
 	c.setOwn(Ticket{Name: name})
 	return nil
+}
+
+// stored returns the number that the directory has for the own ticket.
+func (c *Contender) stored() Number {
+	if c.sunk {
+		return Number{}
+	}
+	return c.own.Number
+}
+
+func (c *Contender) setAhead(ts []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = ts
 }
 
 func (c *Contender) setOwn(t Ticket) {
