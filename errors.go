@@ -2,12 +2,16 @@ package filelock
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/turn"
 )
 
 // Errors of construction.
@@ -39,7 +43,15 @@ var (
 	ErrNotLocked = errors.New("not locked")
 	// ErrLost is matched when the lock's ticket was removed or changed by
 	// somebody else, so that another may have entered.
-	ErrLost = errors.New("the lock was lost")
+	ErrLost = turn.ErrLost
+)
+
+// Errors of the filesystem.
+var (
+	// ErrUnanswered is matched when the filesystem did not answer in time, as
+	// when a server is down. What was begun is finished, and cleaned up, in the
+	// background.
+	ErrUnanswered = turn.ErrUnanswered
 )
 
 // Error is an error of one operation on one lock. It matches what it wraps.
@@ -49,7 +61,7 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("filelock: %s %s: %v", e.Op, e.Path, e.Err) }
+func (e *Error) Error() string { return fmt.Sprintf("filelock: %s %s: %v", e.Op, quote(e.Path), e.Err) }
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -60,7 +72,9 @@ func (e *Error) Unwrap() error { return e.Err }
 type BusyError struct {
 	Op     string // "acquire" or "try"
 	Path   string // the target
-	Holder Ticket // the first in the queue; its Path is "" if it left meanwhile
+	// Holder is the holder or, if nobody is known to be inside, the first in the
+	// queue; see its State. Its Path is "" if nobody was there at a second look.
+	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
 	// of this process count one each.
@@ -71,11 +85,14 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: ", e.Path)
-	if e.Holder.Path != "" {
-		fmt.Fprintf(&b, "held by %s", e.Holder)
-	} else {
+	fmt.Fprintf(&b, "filelock: %s: ", quote(e.Path))
+	switch {
+	case e.Holder.Path == "":
 		b.WriteString("just released")
+	case e.Holder.State == Inside:
+		fmt.Fprintf(&b, "held by %s", e.Holder)
+	default:
+		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
 	}
 	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
@@ -87,6 +104,31 @@ func (e *BusyError) Error() string {
 }
 
 func (e *BusyError) Unwrap() error { return e.Err }
+
+// MarshalJSON writes the fields, and the reason as text.
+func (e *BusyError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"op": e.Op, "path": e.Path, "holder": e.Holder, "ahead": e.Ahead,
+		"waited": e.Waited.String(), "error": e.Err.Error(),
+	})
+}
+
+// LogValue is for log/slog.
+func (e *BusyError) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("op", e.Op), slog.String("path", e.Path), slog.String("holder", e.Holder.String()),
+		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", e.Err.Error()),
+	)
+}
+
+// quote returns a path as it is written in messages: in quotes if it has
+// anything in it that would break a line or hide something.
+func quote(path string) string {
+	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}
 
 // roundWait makes a duration short to read: three digits or so.
 func roundWait(d time.Duration) time.Duration {
@@ -107,9 +149,9 @@ var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
 func explain(err error) error {
 	switch {
 	case errors.Is(err, queue.ErrGone):
-		return fmt.Errorf("%w: its ticket was removed by somebody else while it waited", ErrLost)
+		return fmt.Errorf("%w: %w; somebody removes the tickets of the living", ErrLost, err)
 	case errors.Is(err, queue.ErrMoved):
-		return fmt.Errorf("%w: its ticket's modification time was changed by somebody else", ErrLost)
+		return fmt.Errorf("%w: %w; somebody changes the tickets' times", ErrLost, err)
 	case errors.Is(err, queue.ErrTop):
 		return fmt.Errorf("%w: its modification time is the last that this filesystem can store; remove it once its owner is known to be gone", err)
 	default:

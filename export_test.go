@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
@@ -31,7 +32,7 @@ func (s stamped) Create() (string, error) {
 
 // StampTickets has all tickets stamped from now on.
 func StampTickets(when func() time.Time) {
-	openTicketDir = func(q ticketdir.Queue) ticketDir { return stamped{ticketdir.New(q), when} }
+	passage.Open = func(q ticketdir.Queue, _ passage.TicketDir) passage.TicketDir { return stamped{ticketdir.New(q), when} }
 }
 
 // Waiting returns how many goroutines wait behind the one that leads or holds.
@@ -53,9 +54,11 @@ func (s stuckDir) Remove() error {
 
 // RefuseRemovals has the first n removals of tickets of l fail.
 func RefuseRemovals(l func() error, n int) error {
-	was := openTicketDir
-	defer func() { openTicketDir = was }()
-	openTicketDir = func(q ticketdir.Queue) ticketDir { return stuckDir{ticketdir.New(q), &n} }
+	was := passage.Open
+	defer func() { passage.Open = was }()
+	passage.Open = func(q ticketdir.Queue, _ passage.TicketDir) passage.TicketDir {
+		return stuckDir{ticketdir.New(q), &n}
+	}
 	return l()
 }
 
@@ -63,23 +66,23 @@ func RefuseRemovals(l func() error, n int) error {
 // directory, with the call's name and whose it is: the first ticket made from
 // now on is 0. It returns what undoes it.
 func CountSteps(f func(contender int, call string)) (undo func()) {
-	was := openTicketDir
+	was := passage.Open
 	var begun atomic.Int64
-	openTicketDir = func(q ticketdir.Queue) ticketDir {
+	passage.Open = func(q ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
 		contender := int(begun.Add(1)) - 1
-		return &stepped{was(q), func(step, _ string) {
+		return &stepped{was(q, after), func(step, _ string) {
 			if call, after := strings.CutPrefix(step, "after "); after {
 				f(contender, call)
 			}
 		}}
 	}
-	return func() { openTicketDir = was }
+	return func() { passage.Open = was }
 }
 
 // UntoldCalls returns the calls to a ticket's directory that neither AtSteps
 // nor CountSteps tells of.
 func UntoldCalls() (calls []string) {
-	directory := reflect.TypeFor[ticketDir]()
+	directory := reflect.TypeFor[passage.TicketDir]()
 	for i := range directory.NumMethod() {
 		if name := directory.Method(i).Name; !slices.Contains(Steps, name) {
 			calls = append(calls, name)

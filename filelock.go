@@ -46,14 +46,13 @@ package filelock
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/filelock-go/filelock/internal/local"
-	"github.com/filelock-go/filelock/internal/queue"
-	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/turn"
 )
 
 // A FileLock is one handle on the lock of a path. It is safe for use by
@@ -65,11 +64,11 @@ import (
 // the lock is not held, nothing is kept but, for a second or two, an open
 // directory and, on Linux after a wait, an inotify instance for all locks.
 type FileLock struct {
-	path  string
-	queue ticketdir.Queue
-	cfg   config
-	site  *site
-	line  *local.Line
+	path    string
+	cfg     config
+	site    *site
+	line    *local.Line
+	passage passage.Config
 
 	mu    sync.Mutex
 	holds []*hold
@@ -104,8 +103,12 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		return nil, err
 	}
 	q.Prepare()
-	l := &FileLock{path: target, queue: q, cfg: cfg, site: siteOf(q)}
+	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
+	l.passage = passage.Config{
+		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
+		Site: &l.site.passages, Observe: l.observe,
+	}
 	return l, nil
 }
 
@@ -118,7 +121,7 @@ func (l *FileLock) Path() string { return l.path }
 func (l *FileLock) Held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.holds) > 0 && !l.holds[len(l.holds)-1].grant.place.Lost()
+	return len(l.holds) > 0 && !l.holds[len(l.holds)-1].grant.passage.Lost()
 }
 
 // Acquire waits for the lock and takes it. It returns nil when it is held, to
@@ -128,10 +131,11 @@ func (l *FileLock) Held() bool {
 //
 // If somebody was ahead, the error is a *BusyError. Any other is an *Error,
 // which matches ErrDeadlock, ErrNoOwner, ErrInvalid (nil context), ErrLost (the
-// ticket was removed while it waited) or errors.ErrUnsupported (WithLease), or
-// wraps the filesystem's, such as fs.ErrPermission, at once. After any error
-// nothing is held and the own ticket is gone; if it could not be removed, the
-// error says that too, and it is tried again in the background.
+// ticket was taken away again and again), ErrUnanswered (together with the
+// context's error: the filesystem did not answer) or errors.ErrUnsupported
+// (WithLease), or wraps the filesystem's, such as fs.ErrPermission, at once.
+// After any error nothing is held and the own ticket is gone; if it could not be
+// removed, the error says that too, and it is tried again in the background.
 func (l *FileLock) Acquire(ctx context.Context) error {
 	_, err := l.acquire(ctx, false)
 	return err
@@ -141,11 +145,11 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 // that matches ErrLocked: it never waits in the queue and never jumps it. Of
 // several that try a free lock at once exactly one succeeds.
 //
-// It returns within the time of a few system calls, save for one case: while
-// the first in the queue may be dead but the proof takes a second, it waits
-// for that, at most a second and a half. Where there is no witness (Windows,
-// filesystems without locks, and systems without a boot id, such as macOS and
-// the BSDs), tries at the very same moment may all fail.
+// It returns within the time of a few system calls, save for two cases: while
+// the first in the queue may be dead but the proof takes a second, and, where
+// other kernels take part (network filesystems, FUSE, and all systems but
+// Linux), while others have arrived within the last second. Then it waits at
+// most a second and a half.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
@@ -158,51 +162,49 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 }
 
 // Unlock gives back what the last Acquire or TryLock through l took. Any
-// goroutine may call it.
+// goroutine may call it; each call takes one hold.
 //
-// The error is an *Error. It matches ErrNotLocked if nothing is held through
-// l, and ErrLost if the lock was lost meanwhile; then it is no longer held.
-// After any other error, the ticket could not be removed: the lock is still
-// held, and Unlock may be called again.
+// It returns within the time of a few system calls, or after five seconds where
+// the filesystem does not answer. The error is an *Error. It matches
+// ErrNotLocked if nothing is held through l, ErrLost if the lock was lost
+// meanwhile, and ErrUnanswered; others are the filesystem's. Whatever it is,
+// the lock is not held any more: what could not be removed is tried again in
+// the background, and the error says what is left.
 func (l *FileLock) Unlock() error {
 	l.mu.Lock()
-	if len(l.holds) == 0 {
+	n := len(l.holds) - 1
+	if n < 0 {
 		l.mu.Unlock()
 		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
 	}
-	h := l.holds[len(l.holds)-1]
+	h := l.holds[n]
+	l.holds = l.holds[:n]
 	l.mu.Unlock()
 	return l.release(h)
 }
 
 // Hold is Acquire, but what it takes is given back by the function it returns,
 // exactly and once: further calls of release do nothing and return what the
-// first one did. An error that leaves the lock held, as with Unlock, is not
-// kept, and release may be called again.
+// first one did. See Unlock for its errors.
 func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
 	h, err := l.acquire(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	done := false
-	var result error
-	return func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		if !done {
-			result = l.release(h)
-			done = result == nil || errors.Is(result, ErrLost) || errors.Is(result, ErrNotLocked)
-		}
-		return result
-	}, nil
+	return sync.OnceValue(func() error { return l.take(h) }), nil
 }
 
 // Do calls fn while the lock is held, and gives it back when fn returns or
 // panics. It returns the error of the acquisition, or those of fn and of the
 // release, joined. With WithLease, fn's context ends with ErrLost as its cause
 // if the lock is lost.
+//
+// fn's context names an owner, ctx's or else a new one: acquiring the same lock
+// with it again fails with ErrDeadlock, rather than to wait for itself.
 func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+	if ctx != nil && ownerOf(ctx) == nil {
+		ctx = ContextWithOwner(ctx)
+	}
 	h, err := l.acquire(ctx, false)
 	if err != nil {
 		return err
@@ -210,7 +212,7 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	held, end := h.whileHeld(ctx)
 	defer func() {
 		end()
-		err = errors.Join(err, l.release(h))
+		err = errors.Join(err, l.take(h))
 	}()
 	return fn(held)
 }
@@ -265,17 +267,12 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	if g.try {
 		acquire = l.line.Try
 	}
-	at, err := acquire(ctx, g)
-	if err != nil {
-		l.site.settle(g, nil)
-		return err
-	}
-	p := at.(*place)
+	p, err := acquire(ctx, g)
 	l.site.settle(g, p)
-	if l.debugging() {
-		p.debug("acquire", zap.Duration("waited", time.Since(began)))
+	if err == nil && l.debugging() {
+		l.logAcquired(time.Since(began))
 	}
-	return nil
+	return err
 }
 
 // failure makes an acquisition's error.
@@ -290,43 +287,38 @@ func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.
 // busy makes a *BusyError if somebody was ahead, or else an *Error.
 func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	switch {
-	case errors.Is(err, queue.ErrBusy), errors.Is(err, local.ErrBusy):
+	case errors.Is(err, turn.ErrBusy):
 		err = ErrLocked
+	case errors.Is(err, turn.ErrUnanswered):
+		return &Error{Op: op, Path: l.path, Err: &waitEnded{err: reason(ctx), cause: turn.ErrUnanswered}}
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		err = reason(ctx)
 	default:
 		return &Error{Op: op, Path: l.path, Err: explain(err)}
 	}
-	busy := &BusyError{Op: op, Path: l.path, Ahead: g.ahead, Waited: time.Since(began), Err: err}
-	if g.first.Name != "" {
-		busy.Holder = l.first(g.first)
+	busy := &BusyError{Op: op, Path: l.path, Ahead: g.seen.Ahead, Waited: time.Since(began), Err: err}
+	if first, ok := passage.First(&l.passage, g.seen); ok {
+		busy.Holder = newTicket(first)
 	}
 	return busy
 }
 
-// release gives h back. If that fails so that it is still held, h stays.
-func (l *FileLock) release(h *hold) error {
+// take releases h if it is still held through l.
+func (l *FileLock) take(h *hold) error {
 	l.mu.Lock()
-	i := -1
-	for j := range l.holds {
-		if l.holds[j] == h {
-			i = j
-		}
-	}
+	i := slices.Index(l.holds, h)
 	if i < 0 {
 		l.mu.Unlock()
 		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
 	}
-	l.holds = append(l.holds[:i], l.holds[i+1:]...)
+	l.holds = slices.Delete(l.holds, i, i+1)
 	l.mu.Unlock()
+	return l.release(h)
+}
 
-	held, err := l.site.release(h.grant, l.cfg.batch)
-	if held {
-		l.mu.Lock()
-		l.holds = append(l.holds, h)
-		l.mu.Unlock()
-	}
-	if err != nil {
+// release gives back a hold that was taken out of l's.
+func (l *FileLock) release(h *hold) error {
+	if err := l.site.release(h.grant, l.cfg.batch); err != nil {
 		return &Error{Op: "release", Path: l.path, Err: err}
 	}
 	return nil

@@ -84,7 +84,8 @@ func resolveDir(dir string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return real, err
 	}
-	if _, err := os.Lstat(dir); err == nil {
+	// Without the slash at its end, which would have the link followed.
+	if _, err := os.Lstat(strings.TrimRight(dir, string(filepath.Separator))); err == nil {
 		return "", fmt.Errorf("%w: %s is a symbolic link to nowhere", fs.ErrNotExist, dir)
 	}
 	parent, last := filepath.Split(strings.TrimRight(dir, string(filepath.Separator)))
@@ -100,7 +101,7 @@ func resolveDir(dir string) (string, error) {
 // queueOf returns where the queue of a canonical target is.
 func (c *config) queueOf(target string) (ticketdir.Queue, error) {
 	q := ticketdir.Queue{
-		Mode: c.mode, ExactMode: c.exactMode, MakeDir: c.createDirs, Lease: c.lease,
+		Mode: c.mode, MakeDir: c.createDirs, Lease: c.lease,
 	}
 	q.Dir, q.Prefix = filepath.Dir(target), ticket.Prefix(filepath.Base(target))
 	if c.queueDir != "" {
@@ -109,6 +110,8 @@ func (c *config) queueOf(target string) (ticketdir.Queue, error) {
 			return q, err
 		}
 		q.Dir, q.Prefix = dir, ticket.PrefixIn(filepath.Base(target), target)
+	} else if isMountPoint(target) {
+		return q, fmt.Errorf("%w: the file is a mount point of its own, and what lies beside it here is not what others see beside it; use WithQueueDir with a directory that all share", ErrInvalid)
 	}
 	info, err := os.Stat(q.Dir)
 	switch {

@@ -1,6 +1,11 @@
 package filelock
 
-import "os"
+import (
+	"errors"
+	"os"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
 
 // Witness returns an open file that proves to all other contenders that the
 // holder lives, for as long as any process has it open. Pass it to a child, as
@@ -20,7 +25,11 @@ func (l *FileLock) Witness() (*os.File, error) {
 	if len(l.holds) == 0 {
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
 	}
-	f, err := l.holds[len(l.holds)-1].grant.place.own.Witness()
+	p, ok := l.holds[len(l.holds)-1].grant.passage.(turn.Witnessed)
+	if !ok {
+		return nil, &Error{Op: "witness", Path: l.path, Err: errors.ErrUnsupported}
+	}
+	f, err := p.Witness()
 	if err != nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: err}
 	}

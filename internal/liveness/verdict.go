@@ -40,6 +40,9 @@ type Verdict struct {
 	// not be removed can be passed by. Without it, only the removal itself makes
 	// sure that the owner does not come in.
 	Gone bool
+	// Expired: the owner's lease ran out. It has agreed to be robbed then, even
+	// while it is inside.
+	Expired bool
 }
 
 // Removable reports whether the ticket may be removed.
@@ -93,7 +96,7 @@ func (id Identity) Judge(e Evidence) Verdict { return id.judge(e, Ask) }
 
 func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Verdict {
 	if lease := e.Name.Lease; lease > 0 && e.StillFor > Expiry(lease) {
-		return Verdict{State: Dead, Gone: true, Reason: fmt.Sprintf("its lease of %v was not renewed for %v", lease, e.StillFor.Round(time.Millisecond))}
+		return Verdict{State: Dead, Gone: true, Expired: true, Reason: fmt.Sprintf("its lease of %v was not renewed for %v", lease, e.StillFor.Round(time.Millisecond))}
 	}
 	switch {
 	case e.Entry == Held:
@@ -107,7 +110,7 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 	case e.Witness == Held:
 		return Verdict{State: Alive, Reason: "witness held"}
 	case !e.Readable:
-		return Verdict{State: Unknown, Reason: "its ticket may not be read, so that its locks cannot be seen"}
+		return Verdict{State: Unknown, Reason: "its locks cannot be seen"}
 	case e.Tells:
 		return Verdict{State: Unknown, Reason: "its locks could not be looked at"}
 	default:
@@ -124,6 +127,16 @@ func (id Identity) process(n ticket.Name, ask func(int, uint64) Process) Process
 		return ask(n.PID, 0) // who does not know his own start cannot compare others'
 	}
 	return ask(n.PID, n.Start)
+}
+
+// Departed reports whether the ticket's owner was a process of this pid space
+// that is no more. It asks no filesystem but /proc.
+func (id Identity) Departed(n ticket.Name) bool {
+	if n.Host != id.Host {
+		return false
+	}
+	_, ok := gone(n.PID, id.process(n, Ask))
+	return ok
 }
 
 func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdict {

@@ -1,0 +1,90 @@
+package passage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// lateness is how long after its context's end a call may still return by
+// itself. Waits do, at once; a call to a server that does not answer does not.
+const lateness = 20 * time.Millisecond
+
+// bounded calls f and returns what it does, but returns with ctx's error when
+// ctx is done, even if f is kept by a filesystem that does not answer. Then the
+// passage is abandoned: when f comes back, whatever it brings, its ticket is
+// removed.
+//
+// Where the filesystem is this kernel's own, f is simply called.
+func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) error {
+	if ctx.Done() == nil || p.cfg.Site.prompt.Load() {
+		return f(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := f(ctx)
+		p.mu.Lock()
+		abandoned := p.abandoned
+		if !abandoned {
+			done <- err
+		}
+		p.mu.Unlock()
+		if abandoned {
+			p.giveUp()
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(lateness)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	default:
+	}
+	p.abandoned = true
+	return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
+}
+
+func (p *Passage) isAbandoned() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.abandoned
+}
+
+// leavePatience is how long Leave waits for a filesystem that does not answer.
+const leavePatience = 5 * time.Second
+
+// withinPatience calls f, and reports whether it came back in time. If not, it
+// goes on in the background, and then is called again until it succeeds.
+func (p *Passage) withinPatience(f func() error) error {
+	if p.cfg.Site.prompt.Load() {
+		return f()
+	}
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	timer := time.NewTimer(leavePatience)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return turn.ErrUnanswered
+	}
+}
+
+// unanswered reports whether err is of a call that goes on in the background.
+func unanswered(err error) bool { return errors.Is(err, turn.ErrUnanswered) }

@@ -1,0 +1,119 @@
+package passage
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+// Inspect returns all contenders in the order of the queue, as one look finds
+// them.
+func Inspect(cfg *Config) (all []turn.Contender, err error) {
+	err = survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+		e, err := x.look(t, nil, head)
+		if e.other != nil {
+			defer e.other.Close()
+		}
+		switch {
+		case e.gone:
+			return nil
+		case err != nil:
+			// What cannot be looked at is there, and blocks.
+			e.verdict = liveness.Verdict{Reason: err.Error()}
+		}
+		all = append(all, x.contender(&e))
+		return nil
+	})
+	return all, err
+}
+
+// First returns who is first in the queue, for the error of one that did not get
+// its turn, and false if nobody is. Where that takes no time it looks once more,
+// since what was seen may have left; elsewhere it says what is known.
+func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
+	if !cfg.Site.prompt.Load() {
+		return seen.First, seen.Known
+	}
+	all, err := Inspect(cfg)
+	if err != nil {
+		return seen.First, seen.Known
+	}
+	for _, c := range all {
+		if c.State == turn.Inside {
+			return c, true
+		}
+	}
+	for _, c := range all {
+		if c.State != turn.Dead {
+			return c, true
+		}
+	}
+	return turn.Contender{}, false
+}
+
+// survey calls f with the queue's tickets in order, and whether each is the
+// lowest. It returns the errors of all calls.
+func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) error {
+	view, err := ticketdir.Open(cfg.Queue)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	tickets, err := view.List()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(tickets, queue.Ticket.Compare)
+	x := &examiner{view: view, queue: &cfg.Queue, memory: &cfg.Site.memory}
+	var errs []error
+	for i, t := range tickets {
+		errs = append(errs, f(x, t, i == 0))
+	}
+	return errors.Join(errs...)
+}
+
+// reapLooks and reapPause are how often and how quickly Reap looks, so that what
+// takes the grace to prove is proven by the last look.
+const (
+	reapLooks = 2
+	reapPause = liveness.Grace + 50*time.Millisecond
+)
+
+// Reap removes the tickets of the dead and returns them. For proofs that take
+// the grace it waits that long, or until ctx is done.
+func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
+	for looks := 1; ; looks++ {
+		again := false
+		err := survey(cfg, func(x *examiner, t queue.Ticket, _ bool) error {
+			e, err := x.look(t, nil, false)
+			if e.other != nil {
+				defer e.other.Close()
+			}
+			if err != nil || e.gone {
+				return err
+			}
+			if e.verdict.State != liveness.Dead {
+				again = again || e.doorway
+				return nil
+			}
+			if err := x.remove(&e); err != nil {
+				return err
+			}
+			reaped(x.contender(&e))
+			return nil
+		})
+		if !again || looks == reapLooks {
+			return err
+		}
+		if err := wake.Sleep(ctx, reapPause); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package passage
+
+import (
+	"context"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+// kept are others' tickets that stay open while their owners are waited for: the
+// one that is watched, and the one that is inside. Their entry locks tell even
+// when somebody has swept their names away.
+type kept struct {
+	watched, inside *ticketdir.Other
+}
+
+// find returns the open ticket of that name, or nil.
+func (k *kept) find(name string) *ticketdir.Other {
+	for _, o := range []*ticketdir.Other{k.watched, k.inside} {
+		if o != nil && o.Name() == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func (k *kept) has(o *ticketdir.Other) bool { return o != nil && (o == k.watched || o == k.inside) }
+
+// put keeps o in one of the two places, and closes what it replaces.
+func (k *kept) put(place **ticketdir.Other, o *ticketdir.Other) {
+	old := *place
+	if old == o {
+		return
+	}
+	*place = o
+	if old != nil && !k.has(old) {
+		old.Close()
+	}
+}
+
+func (k *kept) close() {
+	k.put(&k.watched, nil)
+	k.put(&k.inside, nil)
+}
+
+// sweptPoll is how often the entry lock of a ticket without a name is looked at:
+// no event tells of it.
+const sweptPoll = 20 * time.Millisecond
+
+// awaitInside waits until none of the kept tickets' owners is inside.
+func (k *kept) awaitInside(ctx context.Context) error {
+	for _, o := range []*ticketdir.Other{k.inside, k.watched} {
+		for o != nil {
+			held, err := o.Entered()
+			if err != nil {
+				return err
+			}
+			if !held {
+				break
+			}
+			if err := wake.Sleep(ctx, sweptPoll); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

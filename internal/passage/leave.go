@@ -1,0 +1,78 @@
+package passage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// Leave implements turn.Passage. If the ticket cannot be removed, its locks are
+// given up at least, so that others may remove it, and it is tried again in the
+// background: nobody has to look after it.
+func (p *Passage) Leave() error {
+	if p.isAbandoned() {
+		return nil // the call that was abandoned sees to it
+	}
+	p.kept.close()
+	err := p.withinPatience(p.remove)
+	gone := errors.Is(err, queue.ErrGone)
+	if unanswered(err) {
+		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
+		return fmt.Errorf("%w; its ticket is removed as soon as it does", err)
+	}
+	if err != nil && !gone {
+		quit := p.dir.Quit()
+		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
+		p.retryRemoval(firstRetry)
+		if quit != nil {
+			return errors.Join(err, quit)
+		}
+		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by anybody; it is tried again)", err)
+	}
+	step := turn.Left
+	if p.entered.Load() {
+		step = turn.Released
+	}
+	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: p.entered.Load()})
+	if p.entered.Load() && gone {
+		p.lose(err)
+	}
+	if p.entered.Load() && p.Lost() {
+		return turn.ErrLost
+	}
+	return nil
+}
+
+// remove removes the ticket and ends what goes on beside it.
+func (p *Passage) remove() error {
+	err := p.contender.Leave()
+	p.quiet()
+	return err
+}
+
+// giveUp is the end of an abandoned passage, whose Leave has returned.
+func (p *Passage) giveUp() {
+	p.kept.close()
+	if err := p.remove(); err != nil && !errors.Is(err, queue.ErrGone) {
+		p.dir.Quit()
+		p.retryRemoval(firstRetry)
+	}
+}
+
+const firstRetry, lastRetry = 100 * time.Millisecond, time.Minute
+
+// retryRemoval tries to remove the ticket after some time, and again.
+func (p *Passage) retryRemoval(after time.Duration) {
+	time.AfterFunc(after, func() {
+		if err := p.contender.Leave(); err != nil && !errors.Is(err, queue.ErrGone) {
+			p.retryRemoval(min(2*after, lastRetry))
+		}
+	})
+}
+
+// Witness implements turn.Witnessed.
+func (p *Passage) Witness() (*os.File, error) { return p.dir.Witness() }

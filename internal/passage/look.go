@@ -1,0 +1,125 @@
+package passage
+
+import (
+	"path/filepath"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+func (p *Passage) examiner() examiner {
+	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory}
+}
+
+// Look implements queue.Others.
+func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
+	_, ahead := p.contender.Ahead()
+	x := p.examiner()
+	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
+	defer p.keep(&e)
+	switch {
+	case err != nil:
+		return p.unseen(t, err)
+	case e.gone || p.contender.Own().Before(e.ticket):
+		return e.ticket, queue.Gone, nil
+	case e.verdict.Removable() && p.reclaim(&x, &e):
+		return e.ticket, queue.Gone, nil
+	}
+	p.failing = failing{}
+	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
+		p.startClocks(&x)
+	}
+	if e.doorway && p.arrivedWith(t) || e.doorway && p.dir.OneKernel() {
+		return e.ticket, queue.Provisional, nil
+	}
+	return e.ticket, queue.Final, nil
+}
+
+// keep keeps an examined ticket open while it is watched, or inside.
+func (p *Passage) keep(e *exam) {
+	switch {
+	case e.other == nil || p.kept.has(e.other):
+	case e.verdict.State == liveness.Inside && !p.try:
+		p.kept.put(&p.kept.inside, e.other)
+	default:
+		e.other.Close()
+	}
+}
+
+// arrivedWith reports whether t came at about the same time as this ticket, by
+// the clock of the filesystem.
+func (p *Passage) arrivedWith(t queue.Ticket) bool {
+	soonest, ok := t.Number.Add(liveness.Grace)
+	return ok && p.contender.Own().Number.Compare(soonest) <= 0
+}
+
+// startClocks has the proofs that take time begin for all the tickets ahead at
+// once, or else a row of dead ones would take that time for each.
+func (p *Passage) startClocks(x *examiner) {
+	if p.spread {
+		return
+	}
+	p.spread = true
+	for _, t := range p.contender.AllAhead() {
+		if e, err := x.look(t, p.kept.find(t.Name), false); err == nil {
+			p.keep(&e)
+		}
+	}
+}
+
+// reclaim removes a ticket if it may, and reports whether it is out of the way.
+// Where it may not be removed, as another user's in a sticky directory, it is
+// passed by only if its process is proven gone and nobody is inside: otherwise
+// only the removal makes sure that its owner does not come in.
+func (p *Passage) reclaim(x *examiner, e *exam) bool {
+	err := x.remove(e)
+	other := x.contender(e)
+	if err == nil {
+		p.tell(turn.Event{Step: turn.Reclaimed, Other: other})
+		return true
+	}
+	if !e.verdict.Gone || !p.enterable(e) {
+		return false
+	}
+	p.tell(turn.Event{Step: turn.Skipped, Other: other, Err: err})
+	return true
+}
+
+// enterable reports whether nobody is inside with a ticket, or an entry lock
+// means nothing there.
+func (p *Passage) enterable(e *exam) bool {
+	if e.other == nil || e.verdict.Expired {
+		return true
+	}
+	held, err := e.other.Entered()
+	return err == nil && !held
+}
+
+// Report implements turn.Passage.
+func (p *Passage) Report() turn.Report {
+	c := p.current.Load()
+	first, ahead := c.Ahead()
+	if ahead == 0 {
+		first = c.Own()
+	}
+	if first.Name == "" {
+		return turn.Report{}
+	}
+	v, known := p.cfg.Site.memory.verdict(first.Name)
+	if ahead == 0 {
+		v = liveness.Verdict{State: liveness.Alive, Reason: "this process waits"}
+		if p.entered.Load() {
+			v = liveness.Verdict{State: liveness.Inside, Reason: "this process holds it"}
+		}
+		known = true
+	}
+	if !known {
+		v.Reason = "not looked at yet"
+	}
+	name, _ := ticket.Parse(p.cfg.Queue.Prefix, first.Name)
+	return turn.Report{First: describe(&p.cfg.Queue, first, name, v), Known: true, Ahead: ahead}
+}
+
+func (p *Passage) path(t queue.Ticket) string { return filepath.Join(p.cfg.Queue.Dir, t.Name) }

@@ -1,0 +1,267 @@
+// Package passage is one contender's way through a queue of ticket files. It
+// puts together the algorithm (queue), the directory (ticketdir), what evidence
+// about others means (liveness) and the waiting (wake).
+//
+// From a call down to the file and back:
+//
+//	Passage.Wait    until it is our turn, within the context's time (bounded.go)
+//	  round         one ticket's attempt; if the ticket is taken away, another
+//	    queue       the algorithm: doorway, wait for each ticket ahead, enter
+//	      Look      what a ticket ahead means: look at it (exam.go), judge it
+//	                with what is remembered (memory.go), remove it if it is dead
+//	      Watch     wait for the nearest to change (watch.go), and now and then
+//	                for what no event tells: stalled and dead owners (patrol.go)
+//	      ticketdir the files
+//	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
+package passage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/lease"
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+const (
+	// tryPatience is how long a try waits for a ticket whose owner seems to be
+	// in its doorway, or whose death takes until then to prove.
+	tryPatience = liveness.Grace + 500*time.Millisecond
+	// mostRestarts is how often a ticket may be taken away within restartSpan
+	// before that is an error: then it is no mistake of somebody's.
+	mostRestarts = 10
+	restartSpan  = 10 * time.Second
+)
+
+// Config is what the passages of one lock have in common.
+type Config struct {
+	Queue      ticketdir.Queue
+	Poll       time.Duration
+	Lease      time.Duration
+	PlainPeers bool
+	Site       *Site
+	// Observe is told of each step.
+	Observe func(turn.Event)
+}
+
+// Site is what all passages of this process through one queue share.
+type Site struct {
+	memory Memory
+	// prompt: the directory is known to be on a filesystem that this kernel alone
+	// mounts, which answers without asking anybody.
+	prompt atomic.Bool
+}
+
+// TicketDir is what a passage needs of ticketdir.Own.
+type TicketDir interface {
+	queue.Directory
+	view
+	Name() string
+	Entries() bool
+	Beat() error
+	Witness() (*os.File, error)
+	Quit() error
+	Again() *ticketdir.Own
+}
+
+// Open returns a ticket yet to be created; after is the one it comes after, if
+// that was taken away. It is a variable for tests that stand between the
+// algorithm and the directory.
+var Open = func(q ticketdir.Queue, after TicketDir) TicketDir {
+	if after != nil {
+		return after.Again()
+	}
+	return ticketdir.New(q)
+}
+
+// Passage is one contender, on its way or inside. It implements turn.Passage
+// and turn.Witnessed.
+type Passage struct {
+	cfg *Config
+
+	// The ticket and its contender; after a restart others.
+	dir       TicketDir
+	contender *queue.Contender
+	current   atomic.Pointer[queue.Contender] // contender, for Report
+	beating   *lease.Heartbeat                // nil without a lease
+	bell      *wake.Bell                      // for those behind; nil where they need none
+
+	kept     kept // others' tickets that stay open
+	try      bool
+	spread   bool      // the clocks of all ahead are running
+	patrolAt time.Time // when patrol is due
+	again    bool      // the last look failed: look again at the poll interval
+	failing  failing
+	since    time.Time // when it came to where it is
+
+	entered  atomic.Bool
+	restarts []time.Time
+	lost     atomic.Bool
+
+	mu        sync.Mutex
+	abandoned bool // nobody waits for its calls any more; see bounded.go
+}
+
+var (
+	_ turn.Passage   = (*Passage)(nil)
+	_ turn.Witnessed = (*Passage)(nil)
+)
+
+// New returns a passage that has yet to join.
+func New(cfg *Config) *Passage {
+	p := &Passage{cfg: cfg}
+	p.renew(nil)
+	return p
+}
+
+// renew starts over with a ticket yet to be created.
+func (p *Passage) renew(after TicketDir) {
+	p.dir = Open(p.cfg.Queue, after)
+	p.contender = queue.New(p.dir, p, p.cfg.PlainPeers)
+	p.current.Store(p.contender)
+	p.spread = false
+}
+
+// Join implements turn.Passage.
+func (p *Passage) Join(ctx context.Context) error { return p.bounded(ctx, p.join) }
+
+func (p *Passage) join(context.Context) error {
+	if err := p.contender.Join(); err != nil {
+		return err
+	}
+	p.cfg.Site.prompt.Store(p.dir.OneKernel())
+	p.since = time.Now()
+	p.tell(turn.Event{Step: turn.Enqueued})
+	if p.cfg.Lease > 0 {
+		p.beating = lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose)
+	}
+	return nil
+}
+
+// beatOf returns what renews the lease of a ticket.
+func beatOf(dir TicketDir) func() error {
+	return func() error {
+		err := dir.Beat()
+		if errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved) {
+			return fmt.Errorf("%w: %w", lease.ErrOver, err)
+		}
+		return err
+	}
+}
+
+// Wait implements turn.Passage.
+func (p *Passage) Wait(ctx context.Context) error { return p.bounded(ctx, p.wait) }
+
+// Try implements turn.Passage.
+func (p *Passage) Try(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
+	defer cancel()
+	p.try = true
+	err := p.bounded(ctx, p.wait)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, queue.ErrBusy) || errors.Is(context.Cause(ctx), turn.ErrBusy) && errors.Is(err, ctx.Err()) {
+		return turn.ErrBusy
+	}
+	return err
+}
+
+// wait goes through the queue, with as many tickets as it takes: one that was
+// taken away lets nobody in, and is made again at the tail (R13).
+func (p *Passage) wait(ctx context.Context) error {
+	for {
+		err := p.round(ctx)
+		if err == nil {
+			return p.inside()
+		}
+		if !errors.Is(err, queue.ErrGone) && !errors.Is(err, queue.ErrMoved) {
+			return err
+		}
+		if err := p.restart(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *Passage) round(ctx context.Context) error {
+	if p.try {
+		return p.contender.Try(ctx)
+	}
+	return p.contender.Wait(ctx)
+}
+
+// inside notes that it is our turn.
+func (p *Passage) inside() error {
+	p.kept.close()
+	if p.Lost() {
+		// It was stopped for so long that others may be about to act on it.
+		return fmt.Errorf("%w: %w", turn.ErrLost, lease.ErrLate)
+	}
+	p.since = time.Now()
+	p.entered.Store(true)
+	return nil
+}
+
+// restart takes another ticket, for a reason.
+func (p *Passage) restart(ctx context.Context, why error) error {
+	now := time.Now()
+	p.restarts = append(p.restarts, now)
+	if n := len(p.restarts); n > mostRestarts && now.Sub(p.restarts[n-1-mostRestarts]) < restartSpan {
+		return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+	}
+	p.tell(turn.Event{Step: turn.Restarted, Err: why})
+	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
+		return err
+	}
+	p.quiet()
+	// Whoever swept the queue removed the holder's ticket too: nobody who comes
+	// now sees that one, but we have it open.
+	if err := p.kept.awaitInside(ctx); err != nil {
+		return err
+	}
+	p.kept.close()
+	p.renew(p.dir)
+	return p.join(ctx)
+}
+
+// quiet ends what goes on beside a ticket that is removed.
+func (p *Passage) quiet() {
+	p.bell.Ring()
+	p.bell = nil
+	p.beating.Stop()
+	p.beating = nil
+}
+
+// Resumable implements turn.Passage: a wait that was ended keeps its place.
+func (p *Passage) Resumable(err error) bool {
+	return !p.isAbandoned() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
+}
+
+// lose marks a held ticket as gone, for a reason.
+func (p *Passage) lose(why error) {
+	if p.lost.CompareAndSwap(false, true) {
+		p.tell(turn.Event{Step: turn.LostTurn, Err: why, Inside: p.entered.Load()})
+	}
+}
+
+// Lost implements turn.Passage.
+func (p *Passage) Lost() bool { return p.lost.Load() }
+
+// Losing implements turn.Passage.
+func (p *Passage) Losing() <-chan struct{} { return p.beating.Lost() }
+
+// tell tells the observer.
+func (p *Passage) tell(e turn.Event) {
+	e.ID = p.dir.Name()
+	p.cfg.Observe(e)
+}

@@ -1,0 +1,88 @@
+package passage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+const (
+	// patrolInterval is how often the next in line looks for what no event tells.
+	patrolInterval = time.Second
+	// rarest is how many times as long those far behind take: the more they are,
+	// the more likely it is that somebody nearer has looked.
+	rarest = 10
+)
+
+// schedulePatrol sets when patrol is due: as many intervals from now as there
+// are contenders ahead.
+func (p *Passage) schedulePatrol() {
+	_, ahead := p.contender.Ahead()
+	interval := patrolInterval * time.Duration(min(max(ahead, 1), rarest))
+	if !p.dir.OneKernel() {
+		interval = patrolInterval
+	}
+	p.patrolAt = time.Now().Add(interval)
+}
+
+// patrol looks whether the lowest of all goes on: an owner that is stopped or
+// never scheduled at the head of the queue would keep everybody waiting, and
+// who waits for another one would not notice. It returns queue.ErrGone if the
+// own ticket is gone.
+func (p *Passage) patrol() error {
+	p.schedulePatrol()
+	if !p.dir.OneKernel() {
+		return p.patrolFar()
+	}
+	remaining := p.contender.AllAhead()
+	if len(remaining) < 2 {
+		return nil // the caller looks at it next
+	}
+	remaining, err := p.dir.Remaining(remaining)
+	if err != nil {
+		return err
+	}
+	x := p.examiner()
+	for _, t := range remaining {
+		e, err := x.look(t, p.kept.find(t.Name), true)
+		removed := err == nil && e.verdict.Removable() && p.reclaim(&x, &e)
+		p.keep(&e)
+		if err != nil || !removed && !e.gone {
+			break
+		}
+	}
+	return nil
+}
+
+// patrolFar removes the tickets of this machine's dead wherever they stand in
+// the queue: contenders on other machines cannot, so that two, each waiting for
+// a dead one of the other's, would wait for ever (R10).
+func (p *Passage) patrolFar() error {
+	tickets, err := p.dir.List()
+	if err != nil {
+		return err
+	}
+	self, err := liveness.Self()
+	if err != nil {
+		return nil // nothing can be told of anybody
+	}
+	x := p.examiner()
+	for _, t := range slices.Clone(tickets) {
+		name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
+		if t.Name == p.dir.Name() || name.Plain || !self.Departed(name) {
+			continue
+		}
+		if e, err := x.look(t, nil, false); err == nil && e.verdict.State == liveness.Dead {
+			if err := x.remove(&e); err == nil {
+				p.tell(turn.Event{Step: turn.Reclaimed, Other: x.contender(&e)})
+			}
+		}
+	}
+	return nil
+}
+
+var _ queue.Others = (*Passage)(nil)

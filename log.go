@@ -1,0 +1,91 @@
+package filelock
+
+import (
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// Logger is what WithLogger takes. Every *zap.Logger is one; it is an interface
+// so that this package need not import zap itself, whose root package brings
+// net/http with it.
+type Logger interface {
+	Check(level zapcore.Level, msg string) *zapcore.CheckedEntry
+	Core() zapcore.Core
+}
+
+// nothing is the logger that logs nothing.
+type nothing struct{}
+
+func (nothing) Check(zapcore.Level, string) *zapcore.CheckedEntry { return nil }
+
+func (nothing) Core() zapcore.Core { return zapcore.NewNopCore() }
+
+// debugging guards what costs an allocation where everybody passes.
+func (l *FileLock) debugging() bool { return l.cfg.log.Core().Enabled(zapcore.DebugLevel) }
+
+// steps are the messages for what happens to a passage.
+var steps = [...]struct {
+	msg   string
+	level zapcore.Level
+}{
+	turn.Enqueued:  {"enqueue", zapcore.DebugLevel},
+	turn.Waits:     {"wait", zapcore.DebugLevel},
+	turn.Left:      {"leave", zapcore.DebugLevel},
+	turn.Released:  {"release", zapcore.DebugLevel},
+	turn.Restarted: {"restart", zapcore.DebugLevel},
+	turn.Reclaimed: {"reclaim", zapcore.WarnLevel},
+	turn.Skipped:   {"skip", zapcore.DebugLevel},
+	turn.LostTurn:  {"lost", zapcore.WarnLevel},
+	turn.Abandoned: {"left behind", zapcore.WarnLevel},
+}
+
+// observe logs what happens to a passage.
+func (l *FileLock) observe(e turn.Event) {
+	step := steps[e.Step]
+	if step.level == zapcore.DebugLevel && !l.debugging() {
+		return
+	}
+	entry := l.cfg.log.Check(step.level, step.msg)
+	if entry == nil {
+		return
+	}
+	fields := []zapcore.Field{text("path", l.path), text("ticket", filepath.Base(e.ID))}
+	if o := e.Other; o.ID != "" {
+		fields = append(fields, text("other", filepath.Base(o.ID)), text("host", o.Host), number("pid", o.PID))
+		if o.Reason != "" {
+			fields = append(fields, text("reason", o.Reason))
+		}
+	}
+	switch e.Step {
+	case turn.Left:
+		fields = append(fields, duration("waited", e.For))
+	case turn.Released:
+		fields = append(fields, duration("held", e.For))
+	}
+	if e.Err != nil {
+		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: explain(e.Err)})
+	}
+	entry.Write(fields...)
+}
+
+func (l *FileLock) logAcquired(waited time.Duration) {
+	if entry := l.cfg.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
+		entry.Write(text("path", l.path), duration("waited", waited))
+	}
+}
+
+func text(key, value string) zapcore.Field {
+	return zapcore.Field{Key: key, Type: zapcore.StringType, String: value}
+}
+
+func number(key string, value int) zapcore.Field {
+	return zapcore.Field{Key: key, Type: zapcore.Int64Type, Integer: int64(value)}
+}
+
+func duration(key string, value time.Duration) zapcore.Field {
+	return zapcore.Field{Key: key, Type: zapcore.DurationType, Integer: int64(value)}
+}
