@@ -70,8 +70,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrTimeout and context.DeadlineExceeded if WithTimeout ended it; else the
 // context's error and its cause.
 type BusyError struct {
-	Op     string // "acquire" or "try"
-	Path   string // the target
+	Op   string // "acquire" or "try"
+	Path string // the target
 	// Holder is the holder or, if nobody is known to be inside, the first in the
 	// queue; see its State. Its Path is "" if nobody was there at a second look.
 	Holder Ticket

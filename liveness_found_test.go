@@ -36,8 +36,8 @@ func lateWaiterChild(args []string) error {
 }
 
 // TestServerAndClient: a process on the machine whose disk others mount sees a
-// local filesystem. It must not take a client's ticket for one of an earlier
-// boot of its own.
+// local filesystem. It must not take a client's ticket for one of its own, whose
+// free locks would mean something.
 func TestServerAndClient(t *testing.T) {
 	requireRoot(t)
 	source, client := t.TempDir(), t.TempDir()

@@ -131,7 +131,7 @@ func (w world) enter() error {
 		}
 	}
 	if w.NoLocks != 0 {
-		if err := refuseFlock(w.NoLocks); err != nil {
+		if err := refuseLocks(w.NoLocks); err != nil {
 			return err
 		}
 	}
@@ -141,12 +141,17 @@ func (w world) enter() error {
 	return nil
 }
 
-// refuseFlock has the kernel answer each flock of this process with errno, as a
+// refuseLocks has the kernel answer each lock of this process with errno, as a
 // filesystem without locks does.
-func refuseFlock(errno int) error {
+func refuseLocks(errno int) error {
+	const secondArgument = 24 // in struct seccomp_data, on a little-endian machine
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the call's number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_FLOCK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 4, K: unix.SYS_FLOCK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 4, K: unix.SYS_FCNTL},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: secondArgument},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: unix.F_OFD_SETLK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.F_OFD_GETLK},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
@@ -160,6 +165,9 @@ func refuseFlock(errno int) error {
 	}
 	if err := unix.Flock(0, unix.LOCK_SH); err != unix.Errno(errno) {
 		return fmt.Errorf("flock still answers %v", err)
+	}
+	if err := unix.FcntlFlock(0, unix.F_OFD_GETLK, &unix.Flock_t{Type: unix.F_RDLCK}); err != unix.Errno(errno) {
+		return fmt.Errorf("fcntl still answers %v", err)
 	}
 	return nil
 }
@@ -183,8 +191,8 @@ func worldHold(w world, args []string) error {
 
 // whoami describes a child's world as the lock sees it.
 func whoami() string {
-	id := liveness.Self()
-	return fmt.Sprintf("host %s, pid %d, start %d, pidspace %08x, boot %.8s", id.Host, id.PID, id.Start, uint32(id.PIDSpace), id.BootID)
+	id := identity()
+	return fmt.Sprintf("host %s, pid %d, start %d, pidspace %08x", id.Host, id.PID, id.Start, uint32(id.PIDSpace))
 }
 
 // worldContend tries in every way to get a lock that somebody else holds, says
@@ -326,19 +334,42 @@ func plant(t testing.TB, path string, edit func(*ticket.Name)) (file string) {
 
 func plantTicket(path string, edit func(*ticket.Name)) (file string, err error) {
 	dir, base := filepath.Split(path)
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
+	place, err := placeOf(dir)
+	if err != nil {
 		return "", err
 	}
-	self := liveness.Self()
+	self := identity()
 	n := ticket.Name{
-		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: self.Place(uint64(st.Dev), true),
+		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: place,
 		Nonce: ticket.NewNonce(),
 	}
 	edit(&n)
 	file = filepath.Join(dir, n.Format(ticket.Prefix(base)))
 	past := time.Now().Add(-time.Minute)
 	return file, errors.Join(os.WriteFile(file, nil, 0o666), os.Chtimes(file, past, past))
+}
+
+// placeOf returns what an owner writes of a directory's filesystem.
+func placeOf(dir string) (liveness.Place, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	id := uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32
+	fs := liveness.Filesystem{Type: int64(st.Type), ID: id, OneKernel: true, Stacks: st.Type == unix.OVERLAYFS_SUPER_MAGIC}
+	return fs.Place(), err
+}
+
+// holdWitness takes the witness of a planted ticket, as a living owner has it,
+// and holdEntry its entry, for the rest of the test.
+func holdWitness(t *testing.T, file string) { lockByte(t, file, unix.F_RDLCK, 1) }
+
+func holdEntry(t *testing.T, file string) { lockByte(t, file, unix.F_WRLCK, 0) }
+
+func lockByte(t *testing.T, file string, kind int16, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	require.NoError(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: at, Len: 1}))
 }
 
 // unusedPID is above any pid_max.

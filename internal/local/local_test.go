@@ -207,7 +207,9 @@ func (p *place) Try(ctx context.Context) error { return p.wait(ctx) }
 
 func (p *place) Losing() <-chan struct{} { return nil }
 
-func (p *place) Report() turn.Report { return turn.Report{First: turn.Contender{PID: p.id}, Known: true} }
+func (p *place) Report() turn.Report {
+	return turn.Report{First: turn.Contender{PID: p.id}, Known: true}
+}
 
 func (p *place) Lost() bool { return p.w.lost != nil && p.w.lost(p) }
 
