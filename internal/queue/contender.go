@@ -16,7 +16,6 @@ type Contender struct {
 	others     Others
 	plainPeers bool
 	final      bool  // the doorway is behind us
-	sunk       bool  // the number is at the epoch (R12)
 	failed     error // no use in trying again
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
@@ -61,14 +60,6 @@ func (c *Contender) Join() error {
 	}
 	c.setOwn(Ticket{Name: name})
 	return nil
-}
-
-// stored returns the number that the directory has for the own ticket.
-func (c *Contender) stored() Number {
-	if c.sunk {
-		return Number{}
-	}
-	return c.own.Number
 }
 
 func (c *Contender) setAhead(ts []Ticket) {

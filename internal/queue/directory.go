@@ -56,7 +56,7 @@ type Directory interface {
 	// Enter is R13: it takes the entry lock, and returns the own number as a
 	// look at the name finds it after that. ErrGone: the ticket was removed, or
 	// somebody is about to remove it. Where there are no entry locks it only
-	// looks.
+	// looks. It may be called again.
 	Enter() (Number, error)
 	// Remaining returns those of ts that a listing begun now still shows. It
 	// may use the memory of ts for that.

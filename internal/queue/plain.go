@@ -1,15 +1,14 @@
 package queue
 
-// sink is R12. It reports whether it is the contender's turn; if not, a plain ticket
+// sink is R12. It reports whether the contender is in; if not, a plain ticket
 // from before is ahead, and the tickets ahead have been decided anew.
-func (c *Contender) sink() (turn bool, err error) {
+func (c *Contender) sink() (in bool, err error) {
 	if !c.plainPeers {
 		return true, nil
 	}
 	if _, err := c.dir.Renumber(Number{}); err != nil {
 		return false, err
 	}
-	c.sunk = true
 	_, others, err := c.list()
 	if err != nil {
 		return false, err
@@ -28,7 +27,6 @@ func (c *Contender) sink() (turn bool, err error) {
 		return true, nil
 	}
 	stored, err := c.dir.Renumber(c.own.Number)
-	c.sunk = false
 	if err == nil && stored != c.own.Number {
 		err = ErrMoved
 	}

@@ -59,9 +59,11 @@
 //
 // Peers that know only the plain rule never raise, so one of them that arrives
 // in the tick of a raised holder's creation sees itself lowest. R12 (Contender
-// option plainPeers) has a contender that may enter sink first: it sets its
+// option plainPeers) has a contender that R13 lets in sink first: it sets its
 // number to the epoch, so that every plain ticket from then on waits for it,
-// and lists once more for those from before.
+// and lists once more for those from before. R13 comes before, because sinking
+// writes over a number that somebody changed; whoever has to rise and wait again
+// keeps its entry lock meanwhile.
 //
 // [1] L. Lamport, A New Solution of Dijkstra's Concurrent Programming Problem,
 // CACM 17(8), 1974.
@@ -85,12 +87,11 @@ func (c *Contender) through(ctx context.Context, try bool) error {
 		if err := c.passAll(ctx, try); err != nil {
 			return err
 		}
-		turn, err := c.sink()
-		if err != nil {
+		if err := c.comeIn(); err != nil {
 			return err
 		}
-		if turn {
-			return c.comeIn()
+		if in, err := c.sink(); in || err != nil {
+			return err
 		}
 	}
 }
@@ -98,7 +99,7 @@ func (c *Contender) through(ctx context.Context, try bool) error {
 // comeIn is R13.
 func (c *Contender) comeIn() error {
 	now, err := c.dir.Enter()
-	if err == nil && now != c.stored() {
+	if err == nil && now != c.own.Number {
 		err = ErrMoved
 	}
 	return err
