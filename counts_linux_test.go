@@ -106,7 +106,7 @@ func waiterChild(args []string) error {
 	waits := false
 	filelock.CountSteps(func(_ int, call string) {
 		guard.Word(word).Add(1)
-		if call == "Probe" && !waits {
+		if call == "OpenOther" && !waits {
 			waits = true
 			locktest.Say("waits")
 		}

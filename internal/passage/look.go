@@ -41,6 +41,8 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 func (p *Passage) keep(e *exam) {
 	switch {
 	case e.other == nil || p.kept.has(e.other):
+	case e.ticket.Name == p.watching && !p.try:
+		p.kept.put(&p.kept.watched, e.other)
 	case e.verdict.State == liveness.Inside && !p.try:
 		p.kept.put(&p.kept.inside, e.other)
 	default:

@@ -95,7 +95,8 @@ type Passage struct {
 	beating   *lease.Heartbeat                // nil without a lease
 	bell      *wake.Bell                      // for those behind; nil where they need none
 
-	kept     kept // others' tickets that stay open
+	kept     kept   // others' tickets that stay open
+	watching string // the name of the ticket that is watched
 	try      bool
 	spread   bool      // the clocks of all ahead are running
 	patrolAt time.Time // when patrol is due

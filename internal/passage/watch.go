@@ -32,13 +32,11 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	// Leases end without an event, and plain owners keep nothing open.
 	complete := prompt && name.Lease == 0 && !name.Plain
 	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
+	p.watching = t.Name
 	p.schedulePatrol()
 	if !prompt {
 		w.Arm()
 		return w
-	}
-	if o, err := p.dir.OpenOther(t.Name); err == nil {
-		p.kept.put(&p.kept.watched, o)
 	}
 	_, ahead := p.contender.Ahead()
 	told := false
