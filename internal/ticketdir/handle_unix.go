@@ -1,0 +1,76 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"errors"
+	"io/fs"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/idle"
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// handle is an open directory, shared by all its queues' users.
+type handle struct {
+	path        string
+	fd          int
+	id          fileID
+	filesystem  liveness.Filesystem
+	place       liveness.Place
+	followsOpen bool // many kernels, and only an open has the server asked
+
+	// Guarded by handles.mu.
+	users int
+	rest  idle.Timer
+	stale bool // no longer what path names
+
+	listing sync.Mutex // the descriptor's position
+}
+
+func newHandle(path string) (*handle, error) {
+	fd, err := openDir(unix.AT_FDCWD, path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	st, err := fstat(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	h := &handle{path: path, fd: fd, id: st.id}
+	h.filesystem, h.followsOpen = filesystemOf(fd)
+	h.place = h.filesystem.Place()
+	h.rest = idle.Timer{After: keep, Expire: h.expire}
+	return h, nil
+}
+
+// oneKernel reports whether listings and attributes show what is there now.
+func (h *handle) oneKernel() bool { return h.filesystem.OneKernel }
+
+// entries reports whether tickets have entry locks here (R13).
+func (h *handle) entries() bool { return hasEntries && h.oneKernel() }
+
+// names lists the queue's entries of the directory, in a listing begun after
+// the call. No string is made of the known tickets' names, nor of the own one.
+func (h *handle) names(q *Queue, own string, known map[string]queue.Ticket, to *[]entry) error {
+	*to = (*to)[:0]
+	return h.list(func(name []byte) {
+		if t, ok := known[string(name)]; ok {
+			*to = append(*to, entry{name: t.Name, plain: t.Plain, number: t.Number, numbered: true})
+		} else if e, ok := q.classify(name, own); ok {
+			*to = append(*to, e)
+		}
+	})
+}
+
+// removed reports whether an error of a listing says that the open directory
+// itself is gone, and every ticket in it.
+func removed(err error) bool { return err == unix.ENOENT || err == unix.ESTALE }
+
+func outOfFiles(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
+}

@@ -1,0 +1,84 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Remove removes the ticket, then its raised entries. After an error other
+// than ErrGone the ticket is still there, and Remove may be called again; but
+// the owner is inside no more.
+func (o *Own) Remove() error {
+	if o.h == nil {
+		return nil
+	}
+	o.times.Lock() // no heartbeat meanwhile, nor after
+	defer o.times.Unlock()
+	o.final = false
+	if o.entered {
+		// First, so that who keeps the ticket open finds the entry free as soon
+		// as it hears of the removal. It ends with the descriptor in any case,
+		// but for heirs, who must not seem to be inside.
+		giveUpEntry(o.fd)
+		o.entered = false
+	}
+	if !o.h.oneKernel() {
+		o.close() // NFS only renames a file that is open
+	}
+	gone, err := o.unlink()
+	if err != nil {
+		return wrap("remove", o.Path(), err)
+	}
+	for _, name := range o.raised {
+		unlinkat(o.h.fd, name)
+	}
+	o.close()
+	o.h.release()
+	o.h, o.raised = nil, nil
+	if gone {
+		return queue.ErrGone
+	}
+	return nil
+}
+
+func (o *Own) unlink() (gone bool, err error) {
+	err = unlinkat(o.h.fd, o.name)
+	if err == unix.ENOENT || err == unix.ESTALE {
+		// Perhaps it was made in another directory than the open one.
+		err = unlinkat(unix.AT_FDCWD, o.Path())
+		if err == unix.ENOENT || err == unix.ENOTDIR {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+func (o *Own) close() {
+	if o.fd >= 0 {
+		unix.Close(o.fd)
+		o.fd, o.entered, o.witnessed = -1, false, false
+	}
+}
+
+// Quit gives up all locks of a ticket that cannot be removed, and lets its lease
+// run out: others may remove it then, and must not take its owner for one that
+// waits. Remove may still be called.
+func (o *Own) Quit() error {
+	if o.h == nil {
+		return nil
+	}
+	o.times.Lock()
+	defer o.times.Unlock()
+	o.final = false
+	if !o.entered && !o.witnessed {
+		return nil
+	}
+	if err := giveUpLocks(o.fd); err != nil {
+		return wrap("lock", o.Path(), err)
+	}
+	o.entered, o.witnessed = false, false
+	return nil
+}

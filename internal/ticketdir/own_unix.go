@@ -1,0 +1,72 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Own is one ticket of this process, and the queue as its owner sees it. It
+// implements queue.Directory. One goroutine at a time may use it.
+type Own struct {
+	View   // its handle is nil before Create and after Remove
+	name   string
+	fd     int      // the ticket, open for writing: its end wakes the watchers
+	id     fileID   // of the ticket
+	raised []string // our raised entries
+	listings
+
+	entered   bool // the entry lock was taken
+	witnessed bool // the witness was taken
+	waited    bool // some time has passed since the end of the doorway
+
+	// times guards the ticket's times against a heartbeat beside Renumber.
+	times  sync.Mutex
+	final  bool // settled: heartbeats may begin
+	number queue.Number
+}
+
+var _ queue.Directory = (*Own)(nil)
+
+// New returns a ticket yet to be created.
+func New(q Queue) *Own { return &Own{View: View{q: q}, fd: -1} }
+
+// Again returns another ticket yet to be created, for when this one is gone. It
+// knows what this one learnt of the locks here.
+func (o *Own) Again() *Own {
+	n := New(o.q)
+	n.lockless = o.lockless
+	return n
+}
+
+// Name returns the ticket's name, "" before Create.
+func (o *Own) Name() string { return o.name }
+
+// Path returns the ticket's path.
+func (o *Own) Path() string { return o.path(o.name) }
+
+// Witness returns a duplicate of the open ticket. While any duplicate is open,
+// here or in a child process, the witness is held. errors.ErrUnsupported: there
+// are no locks here.
+func (o *Own) Witness() (*os.File, error) {
+	if !o.witnessed {
+		if err := takeWitness(o.fd); err != nil {
+			return nil, wrap("lock", o.Path(), unsupported(err))
+		}
+		o.witnessed = true
+	}
+	var fd int
+	err := again(func() (err error) {
+		fd, err = unix.FcntlInt(uintptr(o.fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, wrap("dup", o.Path(), err)
+	}
+	return os.NewFile(uintptr(fd), o.Path()), nil
+}
