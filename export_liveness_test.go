@@ -18,9 +18,9 @@ func AtSteps(f func(step, ticket string)) (undo func()) {
 	return func() { passage.Open = was }
 }
 
-// Steps are the calls that AtSteps knows.
+// Steps are the calls that AtSteps knows, where one kernel sees everything.
 var Steps = []string{
-	"Create", "List", "Renumber", "Announce", "Settle", "Enter", "Remaining", "OpenOther", "Stat", "Reclaim", "RemoveDead", "Remove",
+	"Create", "List", "Renumber", "Announce", "Settle", "Enter", "Remaining", "OpenOther", "Reclaim", "Remove",
 }
 
 // stepped is a TicketDir that tells of its steps.

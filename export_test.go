@@ -2,6 +2,7 @@ package filelock
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,22 +18,26 @@ import (
 // stamped is a directory whose tickets get a time of ours as soon as they are
 // there, as if the clock had been stepped.
 type stamped struct {
-	*ticketdir.Own
+	passage.TicketDir
+	dir  string
 	when func() time.Time
 }
 
 func (s stamped) Create() (string, error) {
-	name, err := s.Own.Create()
+	name, err := s.TicketDir.Create()
 	if err != nil {
 		return "", err
 	}
 	at := s.when()
-	return name, os.Chtimes(s.Path(), at, at)
+	return name, os.Chtimes(filepath.Join(s.dir, name), at, at)
 }
 
 // StampTickets has all tickets stamped from now on.
 func StampTickets(when func() time.Time) {
-	passage.Open = func(q ticketdir.Queue, _ passage.TicketDir) passage.TicketDir { return stamped{ticketdir.New(q), when} }
+	was := passage.Open
+	passage.Open = func(q ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+		return stamped{was(q, after), q.Dir, when}
+	}
 }
 
 // Waiting returns how many goroutines wait behind the one that leads or holds.

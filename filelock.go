@@ -270,7 +270,7 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	p, err := acquire(ctx, g)
 	l.site.settle(g, p)
 	if err == nil && l.debugging() {
-		l.logAcquired(time.Since(began))
+		l.logAcquired(p, time.Since(began))
 	}
 	return err
 }

@@ -111,7 +111,7 @@ func TestRestartedContainer(t *testing.T) {
 	t.Logf("a third: %s", third.Line())
 	seen := third.Line()
 	t.Logf("the second as the third sees it: %s", seen)
-	require.Contains(t, seen, "web pid 1 ")
+	require.Contains(t, seen, "web pid 1,")
 	require.Contains(t, seen, "inside: entry held")
 	require.True(t, third.Silent(quiet()), "it entered a held lock")
 	second.Go()

@@ -346,7 +346,16 @@ func plantTicket(path string, edit func(*ticket.Name)) (file string, err error) 
 	edit(&n)
 	file = filepath.Join(dir, n.Format(ticket.Prefix(base)))
 	past := time.Now().Add(-time.Minute)
-	return file, errors.Join(os.WriteFile(file, nil, 0o666), os.Chtimes(file, past, past))
+	return file, errors.Join(touch(file), os.Chtimes(file, past, past))
+}
+
+// touch makes an empty file. It writes nothing, which some filesystems refuse.
+func touch(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // placeOf returns what an owner writes of a directory's filesystem.

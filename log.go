@@ -55,7 +55,11 @@ func (l *FileLock) observe(e turn.Event) {
 	}
 	fields := []zapcore.Field{text("path", l.path), text("ticket", filepath.Base(e.ID))}
 	if o := e.Other; o.ID != "" {
-		fields = append(fields, text("other", filepath.Base(o.ID)), text("host", o.Host), number("pid", o.PID))
+		key := "other"
+		if e.Step == turn.Waits {
+			key = "for"
+		}
+		fields = append(fields, text(key, filepath.Base(o.ID)), text("host", o.Host), number("pid", o.PID))
 		if o.Reason != "" {
 			fields = append(fields, text("reason", o.Reason))
 		}
@@ -72,9 +76,9 @@ func (l *FileLock) observe(e turn.Event) {
 	entry.Write(fields...)
 }
 
-func (l *FileLock) logAcquired(waited time.Duration) {
+func (l *FileLock) logAcquired(p turn.Passage, waited time.Duration) {
 	if entry := l.cfg.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
-		entry.Write(text("path", l.path), duration("waited", waited))
+		entry.Write(text("path", l.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
 	}
 }
 

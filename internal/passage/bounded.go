@@ -20,7 +20,7 @@ const lateness = 20 * time.Millisecond
 //
 // Where the filesystem is this kernel's own, f is simply called.
 func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) error {
-	if ctx.Done() == nil || p.cfg.Site.prompt.Load() {
+	if p.prompt(ctx) {
 		return f(ctx)
 	}
 	done := make(chan error, 1)
@@ -59,6 +59,12 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 	return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
 }
 
+// prompt reports whether no call need be bounded: the filesystem asks no server,
+// or the caller has all the time of the world.
+func (p *Passage) prompt(ctx context.Context) bool {
+	return ctx.Done() == nil || p.cfg.Site.prompt.Load()
+}
+
 func (p *Passage) isAbandoned() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,20 +74,30 @@ func (p *Passage) isAbandoned() bool {
 // leavePatience is how long Leave waits for a filesystem that does not answer.
 const leavePatience = 5 * time.Second
 
-// withinPatience calls f, and reports whether it came back in time. If not, it
-// goes on in the background, and then is called again until it succeeds.
-func (p *Passage) withinPatience(f func() error) error {
+// removeInTime is remove, but returns when the filesystem has not answered in
+// time. Then the removal goes on in the background, and is tried again if it
+// fails after all.
+func (p *Passage) removeInTime() error {
 	if p.cfg.Site.prompt.Load() {
-		return f()
+		return p.remove()
 	}
-	done := make(chan error, 1)
-	go func() { done <- f() }()
+	done := make(chan error)
+	late := make(chan struct{})
+	go func() {
+		err := p.remove()
+		select {
+		case done <- err:
+		case <-late:
+			p.retryUnless(err)
+		}
+	}()
 	timer := time.NewTimer(leavePatience)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
+		close(late)
 		return turn.ErrUnanswered
 	}
 }

@@ -39,6 +39,7 @@ type exam struct {
 	verdict  liveness.Verdict
 	gone     bool
 	nameless bool // it was removed from outside; the owner is inside nevertheless
+	tells    bool // its locks are seen here
 	doorway  bool // the owner may still be in its doorway
 	other    *ticketdir.Other
 }
@@ -77,8 +78,9 @@ func (x *examiner) look(t queue.Ticket, open *ticketdir.Other, head bool) (exam,
 	e.nameless = probe.Nameless
 	e.ticket.Number = higher(t.Number, probe.Number)
 	evidence := x.memory.note(t.Name, e.name, &probe, head)
-	evidence.Tells, evidence.Readable = x.view.Tells(e.name.Place), readable
-	e.doorway = evidence.Tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
+	e.tells = x.view.Tells(e.name.Place)
+	evidence.Tells, evidence.Readable = e.tells, readable
+	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
 	x.decide(&e, self, evidence)
 	return e, nil
 }

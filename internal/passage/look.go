@@ -92,7 +92,7 @@ func (p *Passage) reclaim(x *examiner, e *exam) bool {
 // enterable reports whether nobody is inside with a ticket, or an entry lock
 // means nothing there.
 func (p *Passage) enterable(e *exam) bool {
-	if e.other == nil || e.verdict.Expired {
+	if e.other == nil || !e.tells || e.verdict.Expired {
 		return true
 	}
 	held, err := e.other.Entered()
@@ -101,10 +101,9 @@ func (p *Passage) enterable(e *exam) bool {
 
 // Report implements turn.Passage.
 func (p *Passage) Report() turn.Report {
-	c := p.current.Load()
-	first, ahead := c.Ahead()
+	first, ahead := p.contender.Ahead()
 	if ahead == 0 {
-		first = c.Own()
+		first = p.contender.Own()
 	}
 	if first.Name == "" {
 		return turn.Report{}

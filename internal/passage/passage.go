@@ -90,10 +90,9 @@ type Passage struct {
 
 	// The ticket and its contender; after a restart others.
 	dir       TicketDir
-	contender *queue.Contender
-	current   atomic.Pointer[queue.Contender] // contender, for Report
-	beating   *lease.Heartbeat                // nil without a lease
-	bell      *wake.Bell                      // for those behind; nil where they need none
+	contender queue.Contender
+	beating   *lease.Heartbeat // nil without a lease
+	bell      *wake.Bell       // for those behind; nil where they need none
 
 	kept     kept   // others' tickets that stay open
 	watching string // the name of the ticket that is watched
@@ -127,13 +126,17 @@ func New(cfg *Config) *Passage {
 // renew starts over with a ticket yet to be created.
 func (p *Passage) renew(after TicketDir) {
 	p.dir = Open(p.cfg.Queue, after)
-	p.contender = queue.New(p.dir, p, p.cfg.PlainPeers)
-	p.current.Store(p.contender)
+	p.contender.Reset(p.dir, p, p.cfg.PlainPeers)
 	p.spread = false
 }
 
 // Join implements turn.Passage.
-func (p *Passage) Join(ctx context.Context) error { return p.bounded(ctx, p.join) }
+func (p *Passage) Join(ctx context.Context) error {
+	if p.prompt(ctx) {
+		return p.join(ctx)
+	}
+	return p.bounded(ctx, p.join)
+}
 
 func (p *Passage) join(context.Context) error {
 	if err := p.contender.Join(); err != nil {
@@ -160,14 +163,23 @@ func beatOf(dir TicketDir) func() error {
 }
 
 // Wait implements turn.Passage.
-func (p *Passage) Wait(ctx context.Context) error { return p.bounded(ctx, p.wait) }
+func (p *Passage) Wait(ctx context.Context) error {
+	if p.prompt(ctx) {
+		return p.wait(ctx)
+	}
+	return p.bounded(ctx, p.wait)
+}
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
 	defer cancel()
-	p.try = true
-	err := p.bounded(ctx, p.wait)
+	err := p.bounded(ctx, func(ctx context.Context) error {
+		p.try = true
+		err := p.wait(ctx)
+		p.try = false
+		return err
+	})
 	if err == nil {
 		return nil
 	}

@@ -25,7 +25,17 @@ type Contender struct {
 
 // New returns a contender for the queue in dir. With plainPeers it follows R12.
 func New(dir Directory, others Others, plainPeers bool) *Contender {
-	return &Contender{dir: dir, others: others, plainPeers: plainPeers}
+	c := new(Contender)
+	c.Reset(dir, others, plainPeers)
+	return c
+}
+
+// Reset makes c as good as new, for another passage.
+func (c *Contender) Reset(dir Directory, others Others, plainPeers bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dir, c.others, c.plainPeers = dir, others, plainPeers
+	c.final, c.failed, c.own, c.ahead = false, nil, Ticket{}, nil
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.

@@ -62,6 +62,8 @@ func (o *Own) Enter() (queue.Number, error) {
 // name, so that free locks are not held against its owner.
 func (o *Own) lock(take func(fd int) error) error {
 	switch err := take(o.fd); {
+	case err == nil:
+		return nil
 	case noLocks(err):
 		o.lockless = true
 		return queue.ErrGone

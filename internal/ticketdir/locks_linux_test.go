@@ -123,14 +123,14 @@ func TestEntryKeepsRemoversOut(t *testing.T) {
 		settle(t, a, false)
 		enter(t, a)
 		for range 2 {
-			require.Equal(t, ErrInside, b.Remove(v))
+			require.Equal(t, ErrInside, v.Reclaim(b))
 		}
 		assert.Len(t, names(t, dir), 1)
 		requireLocks(t, b, liveness.Held, liveness.Held)
 		require.NoError(t, a.Quit())
-		require.NoError(t, b.Remove(v))
+		require.NoError(t, v.Reclaim(b))
 		assert.Empty(t, names(t, dir))
-		require.NoError(t, b.Remove(v), "another was faster")
+		require.NoError(t, v.Reclaim(b), "another was faster")
 		_, err := v.OpenOther(a.Name())
 		require.Equal(t, fs.ErrNotExist, err)
 		require.ErrorIs(t, a.Remove(), queue.ErrGone)
@@ -159,7 +159,7 @@ func TestRemoversKeepEntryOut(t *testing.T) {
 		require.ErrorIs(t, err, queue.ErrGone)
 		assert.True(t, a.Entries(), "there are locks here")
 		requireLocks(t, c, liveness.Free, liveness.Held) // a remover is no owner
-		require.NoError(t, c.Remove(v), "removers are not in each other's way")
+		require.NoError(t, v.Reclaim(c), "removers are not in each other's way")
 		require.NoError(t, unbarEntry(b.fd)) // 4
 		_, err = a.Enter()                   // 5
 		require.ErrorIs(t, err, queue.ErrGone)
@@ -175,7 +175,7 @@ func TestRemovalLetsGo(t *testing.T) {
 	b := other(t, v, a.Name())
 	require.NoError(t, os.Rename(a.Path(), q.Dir+"/elsewhere"))
 	require.NoError(t, os.Mkdir(a.Path(), 0o777)) // unlink is refused
-	require.ErrorIs(t, b.Remove(v), unix.EISDIR)
+	require.ErrorIs(t, v.Reclaim(b), unix.EISDIR)
 	require.NoError(t, os.Remove(a.Path()))
 	require.NoError(t, os.Rename(q.Dir+"/elsewhere", a.Path()))
 	enter(t, a)
@@ -192,7 +192,7 @@ func TestOwnersWithoutEntry(t *testing.T) {
 		q.Prefix + "h.1.plain.pid",
 	} {
 		require.NoError(t, os.WriteFile(v.path(name), nil, 0o644))
-		require.NoError(t, other(t, v, name).Remove(v))
+		require.NoError(t, v.Reclaim(other(t, v, name)))
 		assert.Empty(t, names(t, q.Dir))
 	}
 	assert.Zero(t, *n)
@@ -222,11 +222,11 @@ func TestHeirs(t *testing.T) {
 		a.fd, a.entered = -1, false
 		for _, f := range heirs {
 			requireLocks(t, b, liveness.Held, liveness.Held)
-			require.Equal(t, ErrInside, b.Remove(v))
+			require.Equal(t, ErrInside, v.Reclaim(b))
 			require.NoError(t, f.Close())
 		}
 		requireLocks(t, b, liveness.Free, liveness.Free)
-		require.NoError(t, b.Remove(v))
+		require.NoError(t, v.Reclaim(b))
 	})
 }
 
@@ -300,14 +300,14 @@ func TestNoLocks(t *testing.T) {
 					enter(t, o)
 					assert.Zero(t, calls)
 					requireLockless(t, v, o)
-					require.NoError(t, other(t, v, o.Name()).Remove(v), "its owner has no locks, and says so")
+					require.NoError(t, v.Reclaim(other(t, v, o.Name())), "its owner has no locks, and says so")
 					require.ErrorIs(t, o.Remove(), queue.ErrGone)
 				}
 				n, _ := ticket.Parse(q.Prefix, create(t, q).Name())
 				assert.NotZero(t, n.Place, "it was one passage's trouble")
 
 				// Who has a place may be inside, and we would not see it.
-				err = other(t, v, neighbour.Name()).Remove(v)
+				err = v.Reclaim(other(t, v, neighbour.Name()))
 				requirePathError(t, err, "lock", neighbour.Path(), errno)
 				assert.Contains(t, names(t, q.Dir), neighbour.Name())
 			})
@@ -364,9 +364,9 @@ func TestLockAnswers(t *testing.T) {
 			_, err = a.Witness()
 			requirePathError(t, err, "lock", a.Path(), errno)
 			if refused(errno) {
-				assert.Equal(t, ErrInside, b.Remove(v))
+				assert.Equal(t, ErrInside, v.Reclaim(b))
 			} else {
-				requirePathError(t, b.Remove(v), "lock", a.Path(), errno)
+				requirePathError(t, v.Reclaim(b), "lock", a.Path(), errno)
 			}
 			assert.Len(t, names(t, q.Dir), 1)
 		})
@@ -417,7 +417,7 @@ func TestManyKernels(t *testing.T) {
 	g, err := a.Witness()
 	require.NoError(t, err)
 	g.Close()
-	require.NoError(t, b.Remove(v))
+	require.NoError(t, v.Reclaim(b))
 	require.ErrorIs(t, a.Remove(), queue.ErrGone)
 	assert.Zero(t, *calls)
 }

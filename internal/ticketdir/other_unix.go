@@ -95,11 +95,11 @@ func (o *Other) Entered() (bool, error) {
 	return entry == liveness.Held, wrap("lock", o.path(), err)
 }
 
-// Remove removes the ticket while it keeps the owner from the entry lock (R13):
+// Reclaim removes another's ticket while it keeps the owner from the entry lock (R13):
 // an owner that goes on meanwhile finds its name gone before it is inside.
 // ErrInside: the owner was there first. A ticket whose owner has no entry lock
 // is just removed.
-func (o *Other) Remove(v *View) error {
+func (v *View) Reclaim(o *Other) error {
 	if n, _ := ticket.Parse(v.q.Prefix, o.name); n.Place != 0 && v.h.entries() {
 		switch err := barEntry(o.fd); {
 		case refused(err):

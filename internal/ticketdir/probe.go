@@ -7,7 +7,7 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 )
 
-// ErrInside is returned by Other.Remove when the ticket's entry lock is held:
+// ErrInside is returned by View.Reclaim when the ticket's entry lock is held:
 // its owner, or an heir, is inside or about to be.
 var ErrInside = errors.New("ticketdir: the ticket's entry lock is held")
 

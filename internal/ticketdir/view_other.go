@@ -153,4 +153,4 @@ func (o *Other) Entered() (bool, error) {
 }
 
 // Remove removes the ticket.
-func (o *Other) Remove(v *View) error { return v.RemoveDead(o.name) }
+func (v *View) Reclaim(o *Other) error { return v.RemoveDead(o.name) }
