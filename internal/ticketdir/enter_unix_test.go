@@ -111,6 +111,13 @@ func TestEnterAtOnce(t *testing.T) {
 			require.ErrorIs(t, err, tt.want)
 		})
 	}
+	t.Run("gone in the doorway", func(t *testing.T) {
+		o := create(t, queueIn(t.TempDir()))
+		manyKernels(o)
+		list(t, o)
+		require.NoError(t, os.Remove(o.Path()))
+		require.ErrorIs(t, o.Settle(false), queue.ErrGone)
+	})
 	t.Run("with its number", func(t *testing.T) {
 		o := create(t, queueIn(t.TempDir()))
 		manyKernels(o)

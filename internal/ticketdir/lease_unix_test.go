@@ -48,6 +48,7 @@ func TestBeat(t *testing.T) {
 		assert.Equal(t, number, mtime(t, o.Path()))
 
 		setMtime(t, o.Path(), queue.Number{Sec: 5})
+		list(t, o) // which sees it, and is not what a heartbeat goes by
 		require.ErrorIs(t, o.Beat(), queue.ErrMoved)
 		assert.Equal(t, queue.Number{Sec: 5}, mtime(t, o.Path()), "it does not hide what happened")
 		require.NoError(t, os.Remove(o.Path()))

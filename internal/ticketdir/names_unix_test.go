@@ -53,6 +53,19 @@ func TestNoRegularFiles(t *testing.T) {
 	}
 }
 
+// TestUnlinkedIsGone: the kernel tells of a removal a moment before the name is
+// gone, so one that is quick may still open it.
+func TestUnlinkedIsGone(t *testing.T) {
+	q := queueIn(t.TempDir())
+	o, v := create(t, q), view(t, q)
+	f, err := os.Open(o.Path())
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, v.h.isTicket(int(f.Fd()), o.Name()))
+	require.NoError(t, o.Remove())
+	require.Equal(t, fs.ErrNotExist, v.h.isTicket(int(f.Fd()), o.Name()))
+}
+
 // TestProofOfAbsence: an open's answer that a server, or a device, may give for
 // reasons of its own proves nothing. What is asked after it does.
 func TestProofOfAbsence(t *testing.T) {

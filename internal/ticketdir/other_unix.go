@@ -26,21 +26,26 @@ func (v *View) OpenOther(name string) (*Other, error) {
 	if err != nil {
 		return nil, wrap("open", v.path(name), err)
 	}
-	st, err := fstat(fd)
-	switch {
-	case err != nil:
-		err = v.h.unlessGone(name, err)
-	case !st.regular():
-		err = fs.ErrNotExist
-	case v.h.oneKernel() && st.nlink == 0:
-		// The kernel tells of a removal a moment before the name is gone.
-		err = fs.ErrNotExist
-	}
-	if err != nil {
+	if err := v.h.isTicket(fd, name); err != nil {
 		unix.Close(fd)
 		return nil, wrap("stat", v.path(name), err)
 	}
 	return &Other{h: v.h, name: name, fd: fd}, nil
+}
+
+// isTicket returns nil for an open ticket that has a name.
+func (h *handle) isTicket(fd int, name string) error {
+	switch st, err := fstat(fd); {
+	case err != nil:
+		return h.unlessGone(name, err)
+	case !st.regular():
+		return fs.ErrNotExist
+	case h.oneKernel() && st.nlink == 0:
+		// The kernel tells of a removal a moment before the name is gone, so
+		// that one who is quick may still open it.
+		return fs.ErrNotExist
+	}
+	return nil
 }
 
 // Name returns the ticket's name.

@@ -1,11 +1,9 @@
 package ticketdir
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,45 +14,6 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
-
-// TestNoSpace: a full filesystem is no queue.
-func TestNoSpace(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "nr_inodes=4"); err != nil {
-		t.Skip("mount: ", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	q := queueIn(dir)
-	a := create(t, q)
-	manyKernels(a) // so that raises need a file too
-	for i := 0; ; i++ {
-		if err := os.WriteFile(fmt.Sprint(dir, "/", i), nil, 0o644); err != nil {
-			require.ErrorIs(t, err, unix.ENOSPC)
-			break
-		}
-		require.Less(t, i, 10)
-	}
-	left := names(t, dir)
-
-	b := New(q)
-	_, err := b.Create()
-	require.ErrorContains(t, err, dir+"/t.lock.")
-	requirePathError(t, err, "create", pathIn(err), unix.ENOSPC)
-	assert.NoError(t, b.Remove(), "there is nothing to remove")
-
-	n := queue.Number{Sec: 1}
-	requirePathError(t, a.Announce(n), "create", dir+"/"+ticket.Raised(a.Name(), n), unix.ENOSPC)
-	_, err = a.Renumber(n)
-	require.NoError(t, err)
-	_, err = a.List() // needs a scratch file
-	require.ErrorIs(t, err, unix.ENOSPC)
-	require.ErrorContains(t, err, "create "+dir+"/t.lock.")
-	assert.Equal(t, left, names(t, dir))
-	require.NoError(t, a.Remove())
-}
-
-// pathIn returns the path in a message, where it has a random part.
-func pathIn(err error) string { return strings.TrimSuffix(strings.Fields(err.Error())[1], ":") }
 
 // asNobody runs f with the rights of another user on files, for this thread
 // alone. All of f's system calls must be made by this goroutine.
@@ -176,69 +135,6 @@ func unixChmod(path string, mode uint32) error {
 	return unix.Chmod(path, mode)
 }
 
-// TestMode: a ticket has the queue's mode, whatever the process's umask and the
-// directory's default ACL say: others are to see its locks.
-func TestMode(t *testing.T) {
-	for name, tt := range map[string]struct {
-		umask int
-		acl   bool
-		mode  fs.FileMode
-		made  fs.FileMode // by open alone
-	}{
-		"umask":          {0o077, false, 0o644, 0o600},
-		"nothing at all": {0o777, false, 0o644, 0},
-		"wider":          {0o022, false, 0o666, 0o644},
-		"narrower":       {0, false, 0o600, 0o600},
-		"odd":            {0o077, false, 0o604, 0o600},
-		"default ACL":    {0, true, 0o644, 0o600},
-	} {
-		t.Run(name, func(t *testing.T) {
-			onEach(t, func(t *testing.T, dir string) {
-				if tt.acl {
-					if err := unix.Setxattr(dir, "system.posix_acl_default", ownerOnly(), 0); err != nil {
-						t.Skip("default ACL: ", err)
-					}
-				}
-				defer unix.Umask(unix.Umask(tt.umask))
-				q := queueIn(dir)
-				q.Mode = tt.mode
-				o := create(t, q)
-				mode := func() fs.FileMode {
-					info, err := os.Lstat(o.Path())
-					require.NoError(t, err)
-					return info.Mode()
-				}
-				assert.Equal(t, tt.made, mode())
-				n := mtime(t, o.Path())
-				list(t, o)
-				assert.Equal(t, tt.mode, mode())
-				assert.Equal(t, n, mtime(t, o.Path()))
-			})
-		})
-	}
-}
-
-// ownerOnly is an ACL by which nobody but the owner may do anything, see
-// linux/posix_acl_xattr.h.
-func ownerOnly() []byte {
-	acl := []byte{2, 0, 0, 0}
-	for _, e := range [][2]byte{{0x01, 7}, {0x04, 0}, {0x20, 0}} { // owner, group, others
-		acl = append(acl, e[0], 0, e[1], 0, 0xff, 0xff, 0xff, 0xff)
-	}
-	return acl
-}
-
-// TestModeRefused: filesystems that keep no modes refuse to change them.
-func TestModeRefused(t *testing.T) {
-	q := queueIn(sharedDir(t, 0o777))
-	defer unix.Umask(unix.Umask(0o077))
-	o := create(t, q)
-	asNobody(t, func() { assert.Len(t, list(t, o), 1) })
-	info, err := os.Lstat(o.Path())
-	require.NoError(t, err)
-	assert.Equal(t, fs.FileMode(0o600), info.Mode())
-}
-
 // TestRaisedByAnother: anybody may make a file with a raised entry's name.
 func TestRaisedByAnother(t *testing.T) {
 	q := queueIn(sharedDir(t, 0o1777))
@@ -256,21 +152,4 @@ func TestRaisedByAnother(t *testing.T) {
 	require.NoError(t, os.Remove(entry))
 	require.NoError(t, b.Announce(high))
 	assert.Equal(t, high, list(t, a)[b.Name()])
-}
-
-// TestDevice: a device without a driver cannot be opened, and is no ticket all
-// the same.
-func TestDevice(t *testing.T) {
-	q := queueIn(t.TempDir())
-	o := create(t, q)
-	const name = "t.lock.h.1.device.pid"
-	if err := unix.Mknod(o.path(name), unix.S_IFCHR|0o666, int(unix.Mkdev(240, 7))); err != nil {
-		t.Skip("mknod: ", err)
-	}
-	_, err := o.OpenOther(name)
-	require.Equal(t, fs.ErrNotExist, err)
-	each(t, o.h, func(t *testing.T) {
-		_, err := o.Stat(name)
-		require.Equal(t, fs.ErrNotExist, err)
-	})
 }
