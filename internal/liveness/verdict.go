@@ -89,6 +89,10 @@ type Evidence struct {
 	// HeadFor is how long the ticket was the lowest of all besides; StillFor is
 	// how long the heartbeat has not moved.
 	FreeFor, HeadFor, StillFor time.Duration
+	// Brief: the process need not be asked for where that only adds to the
+	// reason. Waiters look every second, and reading /proc costs more than the
+	// rest of a look.
+	Brief bool
 }
 
 // Judge weighs the evidence.
@@ -140,6 +144,9 @@ func (id Identity) Departed(n ticket.Name) bool {
 }
 
 func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdict {
+	if e.Brief {
+		return Verdict{State: Inside, Reason: "entry held"}
+	}
 	switch id.process(e.Name, ask) {
 	case ProcessGone, ProcessZombie, ProcessOther:
 		return Verdict{State: Inside, Reason: fmt.Sprintf("entry held by an heir; pid %d is gone", e.Name.PID)}

@@ -30,15 +30,21 @@ type examiner struct {
 	view   view
 	queue  *ticketdir.Queue
 	memory *Memory
+	brief  bool // see liveness.Evidence
 }
 
 // exam is what one look at a ticket found.
 type exam struct {
-	ticket   queue.Ticket // as it is now
-	name     ticket.Name
-	verdict  liveness.Verdict
-	gone     bool
-	nameless bool // it was removed from outside; the owner is inside nevertheless
+	ticket  queue.Ticket // as it is now
+	name    ticket.Name
+	verdict liveness.Verdict
+	gone    bool
+	// nameless: it was removed from outside, and the owner lives nevertheless:
+	// who leaves gives up its locks first. If it is inside, that counts. If it
+	// waits, then perhaps somebody is just sweeping the queue, of which the holder
+	// may have been the first and we shall be the last: for the grace it still
+	// stands in the way. By then our own ticket is gone, too.
+	nameless bool
 	tells    bool // its locks are seen here
 	doorway  bool // the owner may still be in its doorway
 	other    *ticketdir.Other
@@ -72,14 +78,17 @@ func (x *examiner) look(t queue.Ticket, open *ticketdir.Other, head bool) (exam,
 	if err != nil {
 		return x.failed(e, err)
 	}
-	if probe.Nameless && probe.Entry != liveness.Held {
+	if probe.Nameless && probe.Entry != liveness.Held && probe.Witness != liveness.Held {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = higher(t.Number, probe.Number)
-	evidence := x.memory.note(t.Name, e.name, &probe, head)
+	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
+	if e.nameless && probe.Entry != liveness.Held && evidence.HeadFor >= liveness.Grace {
+		return x.failed(e, fs.ErrNotExist)
+	}
 	e.tells = x.view.Tells(e.name.Place)
-	evidence.Tells, evidence.Readable = e.tells, readable
+	evidence.Tells, evidence.Readable, evidence.Brief = e.tells, readable, x.brief
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
 	x.decide(&e, self, evidence)
 	return e, nil

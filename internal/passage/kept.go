@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/wake"
 )
@@ -44,19 +45,24 @@ func (k *kept) close() {
 	k.put(&k.inside, nil)
 }
 
-// sweptPoll is how often the entry lock of a ticket without a name is looked at:
-// no event tells of it.
+// sweptPoll is how often the locks of a ticket without a name are looked at: no
+// event tells of them.
 const sweptPoll = 20 * time.Millisecond
 
-// awaitInside waits until none of the kept tickets' owners is inside.
-func (k *kept) awaitInside(ctx context.Context) error {
+// awaitSwept waits until the owners of the kept tickets have left, if these were
+// removed by somebody else: then no listing shows them any more.
+//
+// The holder's locks tell when it has left. Those of a waiter tell when it starts
+// anew, which it does only after it has waited in the same way: so who has but a
+// waiter's ticket waits for the holder, too.
+func (k *kept) awaitSwept(ctx context.Context) error {
 	for _, o := range []*ticketdir.Other{k.inside, k.watched} {
 		for o != nil {
-			held, err := o.Entered()
+			now, err := o.Look()
 			if err != nil {
 				return err
 			}
-			if !held {
+			if !now.Nameless || now.Entry != liveness.Held && now.Witness != liveness.Held {
 				break
 			}
 			if err := wake.Sleep(ctx, sweptPoll); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func (p *Passage) examiner() examiner {
-	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory}
+	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory, brief: true}
 }
 
 // Look implements queue.Others.
@@ -19,6 +19,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	x := p.examiner()
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
+	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
 	switch {
 	case err != nil:
 		return p.unseen(t, err)

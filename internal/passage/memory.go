@@ -78,7 +78,8 @@ func (m *Memory) age(file string) time.Duration {
 }
 
 // note remembers a probe, and returns it together with what was remembered.
-// head is whether the ticket is the lowest of all.
+// head is whether the ticket is known to be the lowest of all, which it remains
+// until its number rises: others end above it.
 func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, head bool) liveness.Evidence {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,6 +91,7 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 	}
 	t.number = probe.Number
 	since(&t.freeSince, probe.Entry == liveness.Free && probe.Witness == liveness.Free, moved, now)
+	head = head || !moved && !t.headSince.IsZero()
 	since(&t.headSince, head && probe.Entry == liveness.Free, moved, now)
 	return liveness.Evidence{
 		Name: name, Entry: probe.Entry, Witness: probe.Witness,

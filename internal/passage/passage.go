@@ -94,14 +94,15 @@ type Passage struct {
 	beating   *lease.Heartbeat // nil without a lease
 	bell      *wake.Bell       // for those behind; nil where they need none
 
-	kept     kept   // others' tickets that stay open
-	watching string // the name of the ticket that is watched
-	try      bool
-	spread   bool      // the clocks of all ahead are running
-	patrolAt time.Time // when patrol is due
-	again    bool      // the last look failed: look again at the poll interval
-	failing  failing
-	since    time.Time // when it came to where it is
+	kept      kept   // others' tickets that stay open
+	watching  string // the name of the ticket that is watched
+	try       bool
+	spread    bool      // the clocks of all ahead are running
+	patrolAt  time.Time // when patrol is due
+	allInside bool      // all that is ahead is one that was seen inside
+	again     bool      // the last look failed: look again at the poll interval
+	failing   failing
+	since     time.Time // when it came to where it is
 
 	entered  atomic.Bool
 	restarts []time.Time
@@ -233,16 +234,19 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
+	p.beating.Stop()
+	// Whoever swept the queue removed the holder's ticket too: nobody who comes
+	// now sees that one, but we have it open, or that of one who has. Our own stays
+	// as it is until then, for those who have only ours.
+	if err := p.kept.awaitSwept(ctx); err != nil {
+		return err
+	}
 	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 		return err
 	}
 	p.quiet()
-	// Whoever swept the queue removed the holder's ticket too: nobody who comes
-	// now sees that one, but we have it open.
-	if err := p.kept.awaitInside(ctx); err != nil {
-		return err
-	}
 	p.kept.close()
+	p.lost.Store(false) // that was the old ticket's
 	p.renew(p.dir)
 	return p.join(ctx)
 }
