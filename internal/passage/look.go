@@ -31,7 +31,9 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
-	if e.doorway && p.arrivedWith(t) || e.doorway && p.dir.OneKernel() {
+	// Without a name and inside: its owner is leaving, most likely, and between two
+	// calls.
+	if e.nameless || e.doorway && (p.dir.OneKernel() || p.arrivedWith(t)) {
 		return e.ticket, queue.Provisional, nil
 	}
 	return e.ticket, queue.Final, nil
