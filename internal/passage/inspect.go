@@ -71,7 +71,7 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 		return err
 	}
 	slices.SortFunc(tickets, queue.Ticket.Compare)
-	x := &examiner{view: view, queue: &cfg.Queue, memory: &cfg.Site.memory}
+	x := &examiner{view: files{view}, queue: &cfg.Queue, memory: &cfg.Site.memory}
 	var errs []error
 	for i, t := range tickets {
 		errs = append(errs, f(x, t, i == 0))

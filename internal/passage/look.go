@@ -10,7 +10,7 @@ import (
 )
 
 func (p *Passage) examiner() examiner {
-	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory}
+	return examiner{view: files{p.dir}, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory}
 }
 
 // Look implements queue.Others.

@@ -64,7 +64,7 @@ type Site struct {
 // TicketDir is what a passage needs of ticketdir.Own.
 type TicketDir interface {
 	queue.Directory
-	view
+	directory
 	Name() string
 	Entries() bool
 	Beat() error
