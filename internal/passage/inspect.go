@@ -91,8 +91,8 @@ const (
 func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
 	for looks := 1; ; looks++ {
 		again := false
-		err := survey(cfg, func(x *examiner, t queue.Ticket, _ bool) error {
-			e, err := x.look(t, nil, false)
+		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+			e, err := x.look(t, nil, head)
 			if e.other != nil {
 				defer e.other.Close()
 			}

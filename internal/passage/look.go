@@ -62,10 +62,9 @@ func (p *Passage) startClocks(x *examiner) {
 		return
 	}
 	p.spread = true
-	for _, t := range p.contender.AllAhead() {
-		if e, err := x.look(t, p.kept.find(t.Name), false); err == nil {
-			p.keep(&e)
-		}
+	for i, t := range p.contender.AllAhead() {
+		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
+		p.keep(&e)
 	}
 }
 
