@@ -68,20 +68,21 @@ func (p *Passage) isAbandoned() bool {
 // leavePatience is how long Leave waits for a filesystem that does not answer.
 const leavePatience = 5 * time.Second
 
-// withinPatience calls f, and reports whether it came back in time. If not, it
-// goes on in the background, and then is called again until it succeeds.
-func (p *Passage) withinPatience(f func() error) error {
+// removeInTime is remove, but returns turn.ErrUnanswered if that does not come
+// back in time. Then it goes on in the background until it has succeeded.
+func (p *Passage) removeInTime() error {
 	if p.cfg.Site.prompt.Load() {
-		return f()
+		return p.remove()
 	}
 	done := make(chan error, 1)
-	go func() { done <- f() }()
+	go func() { done <- p.remove() }()
 	timer := time.NewTimer(leavePatience)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
+		go func() { p.unheard(<-done) }()
 		return turn.ErrUnanswered
 	}
 }

@@ -18,7 +18,7 @@ func (p *Passage) Leave() error {
 		return nil // the call that was abandoned sees to it
 	}
 	p.kept.close()
-	err := p.withinPatience(p.remove)
+	err := p.removeInTime()
 	gone := errors.Is(err, queue.ErrGone)
 	if unanswered(err) {
 		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
@@ -57,7 +57,12 @@ func (p *Passage) remove() error {
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
 	p.kept.close()
-	if err := p.remove(); err != nil && !errors.Is(err, queue.ErrGone) {
+	p.unheard(p.remove())
+}
+
+// unheard sees to a removal of whose end nobody hears.
+func (p *Passage) unheard(err error) {
+	if err != nil && !errors.Is(err, queue.ErrGone) {
 		p.dir.Quit()
 		p.retryRemoval(firstRetry)
 	}
