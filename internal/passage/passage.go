@@ -159,7 +159,10 @@ func beatOf(dir TicketDir) func() error {
 }
 
 // Wait implements turn.Passage.
-func (p *Passage) Wait(ctx context.Context) error { return p.bounded(ctx, p.wait) }
+func (p *Passage) Wait(ctx context.Context) error {
+	p.try = false // whoever tried may have left its place to us
+	return p.bounded(ctx, p.wait)
+}
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
