@@ -227,6 +227,7 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		return err
 	}
 	p.quiet()
+	p.lost.Store(false) // with a ticket that lets nobody in
 	// Whoever swept the queue removed the holder's ticket too: nobody who comes
 	// now sees that one, but we have it open.
 	if err := p.kept.awaitInside(ctx); err != nil {
