@@ -92,7 +92,7 @@ type Passage struct {
 	dir       TicketDir
 	contender *queue.Contender
 	current   atomic.Pointer[queue.Contender] // contender, for Report
-	beating   *lease.Heartbeat                // nil without a lease
+	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
 	bell      *wake.Bell                      // for those behind; nil where they need none
 
 	kept     kept // others' tickets that stay open
@@ -142,7 +142,7 @@ func (p *Passage) join(context.Context) error {
 	p.since = time.Now()
 	p.tell(turn.Event{Step: turn.Enqueued})
 	if p.cfg.Lease > 0 {
-		p.beating = lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose)
+		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
 	}
 	return nil
 }
@@ -242,8 +242,7 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 func (p *Passage) quiet() {
 	p.bell.Ring()
 	p.bell = nil
-	p.beating.Stop()
-	p.beating = nil
+	p.beating.Load().Stop()
 }
 
 // Resumable implements turn.Passage: a wait that was ended keeps its place.
@@ -262,7 +261,7 @@ func (p *Passage) lose(why error) {
 func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
-func (p *Passage) Losing() <-chan struct{} { return p.beating.Lost() }
+func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {
