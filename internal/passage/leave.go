@@ -57,11 +57,11 @@ func (p *Passage) remove() error {
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
 	p.kept.close()
-	p.retryUnless(p.remove())
+	p.unheard(p.remove())
 }
 
-// retryUnless sees to a ticket whose removal failed, with nobody there to tell.
-func (p *Passage) retryUnless(err error) {
+// unheard sees to a removal of whose end nobody hears.
+func (p *Passage) unheard(err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
 		p.dir.Quit()
 		p.retryRemoval(firstRetry)

@@ -6,11 +6,24 @@ import (
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
+func (c *Config) examiner(dir directory) examiner {
+	return examiner{view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView}
+}
+
+func (c *Config) openView() (view, func(), error) {
+	v, err := ticketdir.Open(c.Queue)
+	if err != nil {
+		return nil, nil, err
+	}
+	return files{v}, v.Close, nil
+}
+
 func (p *Passage) examiner() examiner {
-	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory}
+	return p.cfg.examiner(p.dir)
 }
 
 // Look implements queue.Others.
@@ -66,10 +79,9 @@ func (p *Passage) startClocks(x *examiner) {
 		return
 	}
 	p.spread = true
-	for _, t := range p.contender.AllAhead() {
-		if e, err := x.look(t, p.kept.find(t.Name), false); err == nil {
-			p.keep(&e)
-		}
+	for i, t := range p.contender.AllAhead() {
+		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
+		p.keep(&e)
 	}
 }
 

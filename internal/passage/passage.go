@@ -64,7 +64,7 @@ type Site struct {
 // TicketDir is what a passage needs of ticketdir.Own.
 type TicketDir interface {
 	queue.Directory
-	view
+	directory
 	Name() string
 	Entries() bool
 	Beat() error
@@ -91,8 +91,8 @@ type Passage struct {
 	// The ticket and its contender; after a restart others.
 	dir       TicketDir
 	contender queue.Contender
-	beating   *lease.Heartbeat // nil without a lease
-	bell      *wake.Bell       // for those behind; nil where they need none
+	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
+	bell      *wake.Bell                      // for those behind; nil where they need none
 
 	kept     kept   // others' tickets that stay open
 	watching string // the name of the ticket that is watched
@@ -135,7 +135,16 @@ func (p *Passage) Join(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.join(ctx)
 	}
-	return p.bounded(ctx, p.join)
+	joined := false
+	err := p.bounded(ctx, func(ctx context.Context) error {
+		err := p.join(ctx)
+		joined = err == nil
+		return err
+	})
+	if err != nil && !p.isAbandoned() && joined {
+		p.giveUp() // it came just too late
+	}
+	return err
 }
 
 func (p *Passage) join(context.Context) error {
@@ -146,7 +155,7 @@ func (p *Passage) join(context.Context) error {
 	p.since = time.Now()
 	p.tell(turn.Event{Step: turn.Enqueued})
 	if p.cfg.Lease > 0 {
-		p.beating = lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose)
+		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
 	}
 	return nil
 }
@@ -164,6 +173,7 @@ func beatOf(dir TicketDir) func() error {
 
 // Wait implements turn.Passage.
 func (p *Passage) Wait(ctx context.Context) error {
+	p.try = false // whoever tried may have left its place to us
 	if p.prompt(ctx) {
 		return p.wait(ctx)
 	}
@@ -174,12 +184,8 @@ func (p *Passage) Wait(ctx context.Context) error {
 func (p *Passage) Try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
 	defer cancel()
-	err := p.bounded(ctx, func(ctx context.Context) error {
-		p.try = true
-		err := p.wait(ctx)
-		p.try = false
-		return err
-	})
+	p.try = true
+	err := p.bounded(ctx, p.wait)
 	if err == nil {
 		return nil
 	}
@@ -227,16 +233,23 @@ func (p *Passage) inside() error {
 
 // restart takes another ticket, for a reason.
 func (p *Passage) restart(ctx context.Context, why error) error {
+	if p.isAbandoned() {
+		return why // nobody waits for it any more
+	}
 	now := time.Now()
 	p.restarts = append(p.restarts, now)
-	if n := len(p.restarts); n > mostRestarts && now.Sub(p.restarts[n-1-mostRestarts]) < restartSpan {
-		return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+	if n := len(p.restarts); n > mostRestarts {
+		if now.Sub(p.restarts[0]) < restartSpan {
+			return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+		}
+		p.restarts = p.restarts[1:]
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
 	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 		return err
 	}
 	p.quiet()
+	p.lost.Store(false) // with a ticket that lets nobody in
 	// Whoever swept the queue removed the holder's ticket too: nobody who comes
 	// now sees that one, but we have it open.
 	if err := p.kept.awaitInside(ctx); err != nil {
@@ -251,8 +264,7 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 func (p *Passage) quiet() {
 	p.bell.Ring()
 	p.bell = nil
-	p.beating.Stop()
-	p.beating = nil
+	p.beating.Load().Stop()
 }
 
 // Resumable implements turn.Passage: a wait that was ended keeps its place.
@@ -271,7 +283,7 @@ func (p *Passage) lose(why error) {
 func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
-func (p *Passage) Losing() <-chan struct{} { return p.beating.Lost() }
+func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {
