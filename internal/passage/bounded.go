@@ -28,7 +28,7 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 	go func() {
 		err := f(ctx)
 		p.mu.Lock()
-		abandoned := p.abandoned
+		abandoned := p.abandoned.Load()
 		if !abandoned {
 			done <- err
 		}
@@ -58,7 +58,7 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 		return cmp.Or(err, ctx.Err())
 	default:
 	}
-	p.abandoned = true
+	p.abandoned.Store(true)
 	return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
 }
 
@@ -66,12 +66,6 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 // or the caller has all the time of the world.
 func (p *Passage) prompt(ctx context.Context) bool {
 	return ctx.Done() == nil || p.cfg.Site.prompt.Load()
-}
-
-func (p *Passage) isAbandoned() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.abandoned
 }
 
 // leavePatience is how long Leave waits for a filesystem that does not answer.

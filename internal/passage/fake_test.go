@@ -308,7 +308,7 @@ func newScene(t *testing.T, next func(n int) *fakeDir) *scene {
 	s.cfg = Config{Queue: testQueue, Poll: 100 * time.Millisecond, Site: &Site{}, Observe: s.observe}
 	was := Open
 	t.Cleanup(func() { Open = was })
-	Open = func(ticketdir.Queue, TicketDir) TicketDir {
+	Open = func(*ticketdir.Queue, TicketDir) TicketDir {
 		d := next(len(s.dirs))
 		d.name = "own" + strconv.Itoa(len(s.dirs))
 		s.dirs = append(s.dirs, d)

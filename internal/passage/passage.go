@@ -49,7 +49,7 @@ type Config struct {
 	Lease      time.Duration
 	PlainPeers bool
 	Site       *Site
-	// Observe is told of each step.
+	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
 }
 
@@ -76,11 +76,11 @@ type TicketDir interface {
 // Open returns a ticket yet to be created; after is the one it comes after, if
 // that was taken away. It is a variable for tests that stand between the
 // algorithm and the directory.
-var Open = func(q ticketdir.Queue, after TicketDir) TicketDir {
+var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 	if after != nil {
 		return after.Again()
 	}
-	return ticketdir.New(q)
+	return ticketdir.New(*q)
 }
 
 // Passage is one contender, on its way or inside. It implements turn.Passage
@@ -107,8 +107,8 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
-	mu        sync.Mutex
-	abandoned bool // nobody waits for its calls any more; see bounded.go
+	mu        sync.Mutex  // for abandoned to become true
+	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
@@ -118,15 +118,15 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg}
-	p.renew(nil)
+	p := &Passage{cfg: cfg, dir: Open(&cfg.Queue, nil)}
+	p.contender.Init(p.dir, p, cfg.PlainPeers)
 	return p
 }
 
 // renew starts over with a ticket yet to be created.
-func (p *Passage) renew(after TicketDir) {
-	p.dir = Open(p.cfg.Queue, after)
-	p.contender.Reset(p.dir, p, p.cfg.PlainPeers)
+func (p *Passage) renew() {
+	p.dir = Open(&p.cfg.Queue, p.dir)
+	p.contender.Reset(p.dir)
 	p.spread = false
 }
 
@@ -141,7 +141,7 @@ func (p *Passage) Join(ctx context.Context) error {
 		joined = err == nil
 		return err
 	})
-	if err != nil && !p.isAbandoned() && joined {
+	if err != nil && !p.abandoned.Load() && joined {
 		p.giveUp() // it came just too late
 	}
 	return err
@@ -151,9 +151,13 @@ func (p *Passage) join(context.Context) error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
-	p.cfg.Site.prompt.Store(p.dir.OneKernel())
+	if prompt := p.dir.OneKernel(); prompt != p.cfg.Site.prompt.Load() {
+		p.cfg.Site.prompt.Store(prompt)
+	}
 	p.since = time.Now()
-	p.tell(turn.Event{Step: turn.Enqueued})
+	if p.cfg.Observe != nil {
+		p.tell(turn.Event{Step: turn.Enqueued})
+	}
 	if p.cfg.Lease > 0 {
 		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
 	}
@@ -233,7 +237,7 @@ func (p *Passage) inside() error {
 
 // restart takes another ticket, for a reason.
 func (p *Passage) restart(ctx context.Context, why error) error {
-	if p.isAbandoned() {
+	if p.abandoned.Load() {
 		return why // nobody waits for it any more
 	}
 	now := time.Now()
@@ -256,7 +260,7 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		return err
 	}
 	p.kept.close()
-	p.renew(p.dir)
+	p.renew()
 	return p.join(ctx)
 }
 
@@ -269,7 +273,7 @@ func (p *Passage) quiet() {
 
 // Resumable implements turn.Passage: a wait that was ended keeps its place.
 func (p *Passage) Resumable(err error) bool {
-	return !p.isAbandoned() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
+	return !p.abandoned.Load() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
 }
 
 // lose marks a held ticket as gone, for a reason.
@@ -287,6 +291,8 @@ func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {
-	e.ID = p.dir.Name()
-	p.cfg.Observe(e)
+	if p.cfg.Observe != nil {
+		e.ID = p.dir.Name()
+		p.cfg.Observe(e)
+	}
 }
