@@ -12,7 +12,7 @@ import (
 // stops, dies or plays tricks in f.
 func AtSteps(f func(step, ticket string)) (undo func()) {
 	was := passage.Open
-	passage.Open = func(q ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
 		return &stepped{was(q, after), f}
 	}
 	return func() { passage.Open = was }

@@ -35,7 +35,7 @@ func (s stamped) Create() (string, error) {
 // StampTickets has all tickets stamped from now on.
 func StampTickets(when func() time.Time) {
 	was := passage.Open
-	passage.Open = func(q ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
 		return stamped{was(q, after), q.Dir, when}
 	}
 }
@@ -61,8 +61,8 @@ func (s stuckDir) Remove() error {
 func RefuseRemovals(l func() error, n int) error {
 	was := passage.Open
 	defer func() { passage.Open = was }()
-	passage.Open = func(q ticketdir.Queue, _ passage.TicketDir) passage.TicketDir {
-		return stuckDir{ticketdir.New(q), &n}
+	passage.Open = func(q *ticketdir.Queue, _ passage.TicketDir) passage.TicketDir {
+		return stuckDir{ticketdir.New(*q), &n}
 	}
 	return l()
 }
@@ -73,7 +73,7 @@ func RefuseRemovals(l func() error, n int) error {
 func CountSteps(f func(contender int, call string)) (undo func()) {
 	was := passage.Open
 	var begun atomic.Int64
-	passage.Open = func(q ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
 		contender := int(begun.Add(1)) - 1
 		return &stepped{was(q, after), func(step, _ string) {
 			if call, after := strings.CutPrefix(step, "after "); after {

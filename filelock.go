@@ -107,7 +107,10 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
-		Site: &l.site.passages, Observe: l.observe,
+		Site: &l.site.passages,
+	}
+	if _, silent := cfg.log.(nothing); !silent {
+		l.passage.Observe = l.observe
 	}
 	return l, nil
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -140,6 +141,37 @@ func TestInspectNamesNoStranger(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("entry held by an heir; pid %d is gone", stranger.Process.Pid), q.Tickets[0].Reason)
 	require.Empty(t, q.Tickets[0].Command)
 	require.Empty(t, q.Tickets[0].User)
+	require.Zero(t, q.Tickets[0].Heir)
+}
+
+// TestInspectNamesTheHeir: the owner is gone, and a process that inherited the
+// lock from it lives. One that only waits has the ticket open, too.
+func TestInspectNamesTheHeir(t *testing.T) {
+	path := target(t)
+	file := plant(t, path, func(n *ticket.Name) { n.PID = unusedPID })
+	reader, err := os.Open(file)
+	require.NoError(t, err)
+	writer, err := os.OpenFile(file, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.FcntlFlock(writer.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Len: 1}))
+	start := func(f *os.File) int {
+		cmd := exec.Command("sleep", "60")
+		cmd.ExtraFiles = []*os.File{f}
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		f.Close()
+		return cmd.Process.Pid
+	}
+	start(reader)
+	heir := start(writer)
+	q, err := filelock.Inspect(path)
+	require.NoError(t, err)
+	require.Len(t, q.Tickets, 1)
+	t.Log(q.Tickets[0])
+	require.Equal(t, filelock.Inside, q.Tickets[0].State)
+	require.Equal(t, heir, q.Tickets[0].Heir)
+	require.Equal(t, "sleep 60", q.Tickets[0].Command)
+	require.Contains(t, q.Tickets[0].String(), fmt.Sprintf("the heir is pid %d", heir))
 }
 
 func TestReap(t *testing.T) {

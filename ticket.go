@@ -55,8 +55,11 @@ type Ticket struct {
 	State  State
 	Reason string // why State is what it is
 
-	// Command and User are the owner's, for display: from Inspect only, and
-	// only where its process can be seen from this one.
+	// Heir is a process that has inherited the lock, where the owner is gone and
+	// that one can be seen: from Inspect only.
+	Heir int
+	// Command and User are the owner's, or the heir's, for display: from Inspect
+	// only, and only where its process can be seen from this one.
 	Command string
 	User    string
 
@@ -84,8 +87,11 @@ func (t Ticket) String() string {
 		who = "this process"
 	}
 	at := ""
-	if t.State == Unknown {
+	switch {
+	case t.State == Unknown:
 		at = ", ticket " + quote(t.Path)
+	case t.Heir != 0:
+		at = fmt.Sprintf("; the heir is pid %d", t.Heir)
 	}
 	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, t.Reason, at)
 }
@@ -114,7 +120,15 @@ func (t *Ticket) fillProcess() {
 	if !t.reachable {
 		return
 	}
-	if p := liveness.Ask(t.PID, t.start); p == liveness.ProcessRuns || p == liveness.ProcessStopped {
+	switch liveness.Ask(t.PID, t.start) {
+	case liveness.ProcessRuns, liveness.ProcessStopped:
 		t.Command, t.User = liveness.Describe(t.PID)
+	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
+		if t.State != Inside {
+			return
+		}
+		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
+			t.Command, t.User = liveness.Describe(t.Heir)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,30 @@ func Describe(pid int) (command, user string) {
 		user = userName(st.Uid)
 	}
 	return command, user
+}
+
+// Opener returns a process of this pid namespace, other than this one, that has
+// the file at path open for writing, or 0 if none can be seen.
+func Opener(path string) (pid int) {
+	processes, _ := filepath.Glob("/proc/[0-9]*/fd")
+	for _, dir := range processes {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		files, _ := os.ReadDir(dir) // of other users there is none to be seen
+		for _, f := range files {
+			link := filepath.Join(dir, f.Name())
+			if to, err := os.Readlink(link); err != nil || to != path {
+				continue
+			}
+			const writable = 0o200 // as the link's permission tells
+			if info, err := os.Lstat(link); err == nil && info.Mode().Perm()&writable != 0 {
+				return pid
+			}
+		}
+	}
+	return 0
 }
 
 // userName looks a user up in the one file that there always is. Package os/user

@@ -26,6 +26,9 @@ var self struct {
 	id    Identity
 }
 
+// fill is a variable for tests in which it fails.
+var fill = (*Identity).fill
+
 // Self returns this process's identity. It is read once, but a reading that
 // failed is never kept: for want of a descriptor at the first acquisition a
 // process would be a stranger to all others, and its tickets unknown for ever.
@@ -40,7 +43,7 @@ func Self() (Identity, error) {
 		host = "localhost"
 	}
 	id := Identity{RawHost: host, Host: ticket.Hostname(host), PID: os.Getpid()}
-	if err := id.fill(); err != nil {
+	if err := fill(&id); err != nil {
 		return Identity{}, err
 	}
 	self.id, self.known = id, true

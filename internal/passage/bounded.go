@@ -1,6 +1,7 @@
 package passage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 	go func() {
 		err := f(ctx)
 		p.mu.Lock()
-		abandoned := p.abandoned
+		abandoned := p.abandoned.Load()
 		if !abandoned {
 			done <- err
 		}
@@ -41,21 +42,23 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 		return err
 	case <-ctx.Done():
 	}
+	// Success is too late by now: the place is kept, or given up, as after any
+	// wait that was ended.
 	timer := time.NewTimer(lateness)
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		return err
+		return cmp.Or(err, ctx.Err())
 	case <-timer.C:
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case err := <-done:
-		return err
+		return cmp.Or(err, ctx.Err())
 	default:
 	}
-	p.abandoned = true
+	p.abandoned.Store(true)
 	return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
 }
 
@@ -65,39 +68,24 @@ func (p *Passage) prompt(ctx context.Context) bool {
 	return ctx.Done() == nil || p.cfg.Site.prompt.Load()
 }
 
-func (p *Passage) isAbandoned() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.abandoned
-}
-
 // leavePatience is how long Leave waits for a filesystem that does not answer.
 const leavePatience = 5 * time.Second
 
-// removeInTime is remove, but returns when the filesystem has not answered in
-// time. Then the removal goes on in the background, and is tried again if it
-// fails after all.
+// removeInTime is remove, but returns turn.ErrUnanswered if that does not come
+// back in time. Then it goes on in the background until it has succeeded.
 func (p *Passage) removeInTime() error {
 	if p.cfg.Site.prompt.Load() {
 		return p.remove()
 	}
-	done := make(chan error)
-	late := make(chan struct{})
-	go func() {
-		err := p.remove()
-		select {
-		case done <- err:
-		case <-late:
-			p.retryUnless(err)
-		}
-	}()
+	done := make(chan error, 1)
+	go func() { done <- p.remove() }()
 	timer := time.NewTimer(leavePatience)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		close(late)
+		go func() { p.unheard(<-done) }()
 		return turn.ErrUnanswered
 	}
 }

@@ -13,16 +13,49 @@ import (
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
-// view is what an examiner needs of the directory: ticketdir.View has it, and
-// ticketdir.Own.
-type view interface {
+// directory is what an examiner needs of the directory: ticketdir.View has it,
+// and ticketdir.Own.
+type directory interface {
+	sights
+	OpenOther(name string) (*ticketdir.Other, error)
+	Reclaim(o *ticketdir.Other) error
+}
+
+// sights are what directory and view have in common.
+type sights interface {
 	OneKernel() bool
 	Tells(owner liveness.Place) bool
 	Stat(name string) (ticketdir.Probe, error)
-	OpenOther(name string) (*ticketdir.Other, error)
-	Reclaim(o *ticketdir.Other) error
 	RemoveDead(name string) error
 }
+
+// view is a directory whose open tickets need not be files, for tests.
+type view interface {
+	sights
+	OpenOther(name string) (other, error)
+	Reclaim(o other) error
+}
+
+// other is another's ticket, kept open, as ticketdir.Other is.
+type other interface {
+	Name() string
+	Look() (ticketdir.Probe, error)
+	Entered() (bool, error)
+	Close()
+}
+
+// files makes a view of a directory.
+type files struct{ directory }
+
+func (f files) OpenOther(name string) (other, error) {
+	o, err := f.directory.OpenOther(name)
+	if err != nil {
+		return nil, err // a nil *Other would be an other that is not nil
+	}
+	return o, nil
+}
+
+func (f files) Reclaim(o other) error { return f.directory.Reclaim(o.(*ticketdir.Other)) }
 
 // examiner looks at others' tickets and says what they mean. One serves the
 // waiters, Inspect and Reap.
@@ -30,7 +63,9 @@ type examiner struct {
 	view   view
 	queue  *ticketdir.Queue
 	memory *Memory
-	brief  bool // see liveness.Evidence
+	// apart opens another view, to be ended.
+	apart func() (view, func(), error)
+	brief bool // see liveness.Evidence
 }
 
 // exam is what one look at a ticket found.
@@ -47,13 +82,13 @@ type exam struct {
 	nameless bool
 	tells    bool // its locks are seen here
 	doorway  bool // the owner may still be in its doorway
-	other    *ticketdir.Other
+	other    other
 }
 
 // look examines a ticket; head is whether it is the lowest of all. open is the
 // ticket if it is open already. The caller owes a close of what is in the
 // result's other, unless that is open itself.
-func (x *examiner) look(t queue.Ticket, open *ticketdir.Other, head bool) (exam, error) {
+func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	e := exam{ticket: t}
 	e.name, _ = ticket.Parse(x.queue.Prefix, t.Name)
 	self, err := liveness.Self()
@@ -125,19 +160,11 @@ func (x *examiner) askWitness(name string) (witness liveness.Lock, known bool) {
 		return liveness.Unseen, false
 	}
 	answer := make(chan liveness.Lock, 1)
+	memory, apart := x.memory, x.apart
 	go func() {
-		defer x.memory.answered(name)
-		open, err := x.view.OpenOther(name)
-		if err != nil {
-			answer <- liveness.Unseen
-			return
-		}
-		defer open.Close()
-		probe, err := open.Look()
-		if err != nil {
-			probe.Witness = liveness.Unseen
-		}
-		answer <- probe.Witness
+		witness := lookApart(apart, name)
+		memory.answered(name)
+		answer <- witness
 	}()
 	timer := time.NewTimer(answerPatience)
 	defer timer.Stop()
@@ -147,6 +174,26 @@ func (x *examiner) askWitness(name string) (witness liveness.Lock, known bool) {
 	case <-timer.C:
 		return liveness.Unseen, false
 	}
+}
+
+// lookApart looks at a ticket's witness through a view of its own, since the
+// examiner's may be gone by the time that the server answers.
+func lookApart(apart func() (view, func(), error), name string) liveness.Lock {
+	v, end, err := apart()
+	if err != nil {
+		return liveness.Unseen
+	}
+	defer end()
+	open, err := v.OpenOther(name)
+	if err != nil {
+		return liveness.Unseen
+	}
+	defer open.Close()
+	probe, err := open.Look()
+	if err != nil {
+		return liveness.Unseen
+	}
+	return probe.Witness
 }
 
 // decide judges, and remembers the verdict.

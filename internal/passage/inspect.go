@@ -71,10 +71,10 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 		return err
 	}
 	slices.SortFunc(tickets, queue.Ticket.Compare)
-	x := &examiner{view: view, queue: &cfg.Queue, memory: &cfg.Site.memory}
+	x := cfg.examiner(view)
 	var errs []error
 	for i, t := range tickets {
-		errs = append(errs, f(x, t, i == 0))
+		errs = append(errs, f(&x, t, i == 0))
 	}
 	return errors.Join(errs...)
 }
@@ -91,8 +91,8 @@ const (
 func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
 	for looks := 1; ; looks++ {
 		again := false
-		err := survey(cfg, func(x *examiner, t queue.Ticket, _ bool) error {
-			e, err := x.look(t, nil, false)
+		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+			e, err := x.look(t, nil, head)
 			if e.other != nil {
 				defer e.other.Close()
 			}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
-	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/wake"
 )
 
@@ -13,12 +12,12 @@ import (
 // one that is watched, and the one that is inside. Their entry locks tell even
 // when somebody has swept their names away.
 type kept struct {
-	watched, inside *ticketdir.Other
+	watched, inside other
 }
 
 // find returns the open ticket of that name, or nil.
-func (k *kept) find(name string) *ticketdir.Other {
-	for _, o := range []*ticketdir.Other{k.watched, k.inside} {
+func (k *kept) find(name string) other {
+	for _, o := range []other{k.watched, k.inside} {
 		if o != nil && o.Name() == name {
 			return o
 		}
@@ -26,10 +25,10 @@ func (k *kept) find(name string) *ticketdir.Other {
 	return nil
 }
 
-func (k *kept) has(o *ticketdir.Other) bool { return o != nil && (o == k.watched || o == k.inside) }
+func (k *kept) has(o other) bool { return o != nil && (o == k.watched || o == k.inside) }
 
 // put keeps o in one of the two places, and closes what it replaces.
-func (k *kept) put(place **ticketdir.Other, o *ticketdir.Other) {
+func (k *kept) put(place *other, o other) {
 	old := *place
 	if old == o {
 		return
@@ -56,7 +55,7 @@ const sweptPoll = 20 * time.Millisecond
 // anew, which it does only after it has waited in the same way: so who has but a
 // waiter's ticket waits for the holder, too.
 func (k *kept) awaitSwept(ctx context.Context) error {
-	for _, o := range []*ticketdir.Other{k.inside, k.watched} {
+	for _, o := range []other{k.inside, k.watched} {
 		for o != nil {
 			now, err := o.Look()
 			if err != nil {

@@ -14,7 +14,7 @@ import (
 // given up at least, so that others may remove it, and it is tried again in the
 // background: nobody has to look after it.
 func (p *Passage) Leave() error {
-	if p.isAbandoned() {
+	if p.abandoned.Load() {
 		return nil // the call that was abandoned sees to it
 	}
 	p.kept.close()
@@ -33,11 +33,9 @@ func (p *Passage) Leave() error {
 		}
 		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by anybody; it is tried again)", err)
 	}
-	step := turn.Left
-	if p.entered.Load() {
-		step = turn.Released
+	if p.cfg.Observe != nil {
+		p.tellLeft()
 	}
-	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: p.entered.Load()})
 	if p.entered.Load() && gone {
 		p.lose(err)
 	}
@@ -45,6 +43,14 @@ func (p *Passage) Leave() error {
 		return turn.ErrLost
 	}
 	return nil
+}
+
+func (p *Passage) tellLeft() {
+	step := turn.Left
+	if p.entered.Load() {
+		step = turn.Released
+	}
+	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: p.entered.Load()})
 }
 
 // remove removes the ticket and ends what goes on beside it.
@@ -57,11 +63,11 @@ func (p *Passage) remove() error {
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
 	p.kept.close()
-	p.retryUnless(p.remove())
+	p.unheard(p.remove())
 }
 
-// retryUnless sees to a ticket whose removal failed, with nobody there to tell.
-func (p *Passage) retryUnless(err error) {
+// unheard sees to a removal of whose end nobody hears.
+func (p *Passage) unheard(err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
 		p.dir.Quit()
 		p.retryRemoval(firstRetry)

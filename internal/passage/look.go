@@ -6,11 +6,26 @@ import (
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
+func (c *Config) examiner(dir directory) examiner {
+	return examiner{view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView}
+}
+
+func (c *Config) openView() (view, func(), error) {
+	v, err := ticketdir.Open(c.Queue)
+	if err != nil {
+		return nil, nil, err
+	}
+	return files{v}, v.Close, nil
+}
+
 func (p *Passage) examiner() examiner {
-	return examiner{view: p.dir, queue: &p.cfg.Queue, memory: &p.cfg.Site.memory, brief: true}
+	x := p.cfg.examiner(p.dir)
+	x.brief = true
+	return x
 }
 
 // Look implements queue.Others.
@@ -32,7 +47,9 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
-	if e.doorway && p.arrivedWith(t) || e.doorway && p.dir.OneKernel() {
+	// Without a name and inside: its owner is leaving, most likely, and between two
+	// calls.
+	if e.nameless || e.doorway && (p.dir.OneKernel() || p.arrivedWith(t)) {
 		return e.ticket, queue.Provisional, nil
 	}
 	return e.ticket, queue.Final, nil
@@ -65,10 +82,9 @@ func (p *Passage) startClocks(x *examiner) {
 		return
 	}
 	p.spread = true
-	for _, t := range p.contender.AllAhead() {
-		if e, err := x.look(t, p.kept.find(t.Name), false); err == nil {
-			p.keep(&e)
-		}
+	for i, t := range p.contender.AllAhead() {
+		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
+		p.keep(&e)
 	}
 }
 

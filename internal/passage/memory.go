@@ -18,6 +18,9 @@ type Memory struct {
 	mu     sync.Mutex
 	traces map[string]*trace
 	prune  int // when there are more than this, forget the old
+	// asking are the tickets about which a call is not answered yet. It is no
+	// part of the traces, since a call outlives what is known of its ticket.
+	asking map[string]bool
 }
 
 // trace is what is remembered of one ticket.
@@ -29,7 +32,6 @@ type trace struct {
 	freeSince           time.Time // how long both locks have been free; zero: they are not
 	headSince           time.Time // how long it has been the lowest of all; zero: it is not
 	verdict             liveness.Verdict
-	asking              bool // a call about it is not answered yet
 }
 
 const (
@@ -141,18 +143,14 @@ func (m *Memory) verdict(file string) (v liveness.Verdict, ok bool) {
 func (m *Memory) ask(file string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := m.of(file, time.Now())
-	if t.asking {
+	if m.asking[file] || len(m.asking) >= mostUnanswered {
 		return false
 	}
-	unanswered := 0
-	for _, other := range m.traces {
-		if other.asking {
-			unanswered++
-		}
+	if m.asking == nil {
+		m.asking = map[string]bool{}
 	}
-	t.asking = unanswered < mostUnanswered
-	return t.asking
+	m.asking[file] = true
+	return true
 }
 
 // mostUnanswered is how many calls of one lock may be waiting for a server.
@@ -161,7 +159,5 @@ const mostUnanswered = 4
 func (m *Memory) answered(file string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if t := m.traces[file]; t != nil {
-		t.asking = false
-	}
+	delete(m.asking, file)
 }

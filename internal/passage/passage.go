@@ -49,7 +49,7 @@ type Config struct {
 	Lease      time.Duration
 	PlainPeers bool
 	Site       *Site
-	// Observe is told of each step.
+	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
 }
 
@@ -64,7 +64,7 @@ type Site struct {
 // TicketDir is what a passage needs of ticketdir.Own.
 type TicketDir interface {
 	queue.Directory
-	view
+	directory
 	Name() string
 	Entries() bool
 	Beat() error
@@ -76,11 +76,11 @@ type TicketDir interface {
 // Open returns a ticket yet to be created; after is the one it comes after, if
 // that was taken away. It is a variable for tests that stand between the
 // algorithm and the directory.
-var Open = func(q ticketdir.Queue, after TicketDir) TicketDir {
+var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 	if after != nil {
 		return after.Again()
 	}
-	return ticketdir.New(q)
+	return ticketdir.New(*q)
 }
 
 // Passage is one contender, on its way or inside. It implements turn.Passage
@@ -91,8 +91,8 @@ type Passage struct {
 	// The ticket and its contender; after a restart others.
 	dir       TicketDir
 	contender queue.Contender
-	beating   *lease.Heartbeat // nil without a lease
-	bell      *wake.Bell       // for those behind; nil where they need none
+	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
+	bell      *wake.Bell                      // for those behind; nil where they need none
 
 	kept      kept   // others' tickets that stay open
 	watching  string // the name of the ticket that is watched
@@ -108,8 +108,8 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
-	mu        sync.Mutex
-	abandoned bool // nobody waits for its calls any more; see bounded.go
+	mu        sync.Mutex  // for abandoned to become true
+	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
@@ -119,15 +119,15 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg}
-	p.renew(nil)
+	p := &Passage{cfg: cfg, dir: Open(&cfg.Queue, nil)}
+	p.contender.Init(p.dir, p, cfg.PlainPeers)
 	return p
 }
 
 // renew starts over with a ticket yet to be created.
-func (p *Passage) renew(after TicketDir) {
-	p.dir = Open(p.cfg.Queue, after)
-	p.contender.Reset(p.dir, p, p.cfg.PlainPeers)
+func (p *Passage) renew() {
+	p.dir = Open(&p.cfg.Queue, p.dir)
+	p.contender.Reset(p.dir)
 	p.spread = false
 }
 
@@ -136,18 +136,31 @@ func (p *Passage) Join(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.join(ctx)
 	}
-	return p.bounded(ctx, p.join)
+	joined := false
+	err := p.bounded(ctx, func(ctx context.Context) error {
+		err := p.join(ctx)
+		joined = err == nil
+		return err
+	})
+	if err != nil && !p.abandoned.Load() && joined {
+		p.giveUp() // it came just too late
+	}
+	return err
 }
 
 func (p *Passage) join(context.Context) error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
-	p.cfg.Site.prompt.Store(p.dir.OneKernel())
+	if prompt := p.dir.OneKernel(); prompt != p.cfg.Site.prompt.Load() {
+		p.cfg.Site.prompt.Store(prompt)
+	}
 	p.since = time.Now()
-	p.tell(turn.Event{Step: turn.Enqueued})
+	if p.cfg.Observe != nil {
+		p.tell(turn.Event{Step: turn.Enqueued})
+	}
 	if p.cfg.Lease > 0 {
-		p.beating = lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose)
+		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
 	}
 	return nil
 }
@@ -165,6 +178,7 @@ func beatOf(dir TicketDir) func() error {
 
 // Wait implements turn.Passage.
 func (p *Passage) Wait(ctx context.Context) error {
+	p.try = false // whoever tried may have left its place to us
 	if p.prompt(ctx) {
 		return p.wait(ctx)
 	}
@@ -175,12 +189,8 @@ func (p *Passage) Wait(ctx context.Context) error {
 func (p *Passage) Try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
 	defer cancel()
-	err := p.bounded(ctx, func(ctx context.Context) error {
-		p.try = true
-		err := p.wait(ctx)
-		p.try = false
-		return err
-	})
+	p.try = true
+	err := p.bounded(ctx, p.wait)
 	if err == nil {
 		return nil
 	}
@@ -228,13 +238,19 @@ func (p *Passage) inside() error {
 
 // restart takes another ticket, for a reason.
 func (p *Passage) restart(ctx context.Context, why error) error {
+	if p.abandoned.Load() {
+		return why // nobody waits for it any more
+	}
 	now := time.Now()
 	p.restarts = append(p.restarts, now)
-	if n := len(p.restarts); n > mostRestarts && now.Sub(p.restarts[n-1-mostRestarts]) < restartSpan {
-		return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+	if n := len(p.restarts); n > mostRestarts {
+		if now.Sub(p.restarts[0]) < restartSpan {
+			return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+		}
+		p.restarts = p.restarts[1:]
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
-	p.beating.Stop()
+	p.beating.Load().Stop()
 	// Whoever swept the queue removed the holder's ticket too: nobody who comes
 	// now sees that one, but we have it open, or that of one who has. Our own stays
 	// as it is until then, for those who have only ours.
@@ -246,8 +262,8 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 	}
 	p.quiet()
 	p.kept.close()
-	p.lost.Store(false) // that was the old ticket's
-	p.renew(p.dir)
+	p.lost.Store(false) // with a ticket that lets nobody in
+	p.renew()
 	return p.join(ctx)
 }
 
@@ -255,13 +271,12 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 func (p *Passage) quiet() {
 	p.bell.Ring()
 	p.bell = nil
-	p.beating.Stop()
-	p.beating = nil
+	p.beating.Load().Stop()
 }
 
 // Resumable implements turn.Passage: a wait that was ended keeps its place.
 func (p *Passage) Resumable(err error) bool {
-	return !p.isAbandoned() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
+	return !p.abandoned.Load() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
 }
 
 // lose marks a held ticket as gone, for a reason.
@@ -275,10 +290,12 @@ func (p *Passage) lose(why error) {
 func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
-func (p *Passage) Losing() <-chan struct{} { return p.beating.Lost() }
+func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {
-	e.ID = p.dir.Name()
-	p.cfg.Observe(e)
+	if p.cfg.Observe != nil {
+		e.ID = p.dir.Name()
+		p.cfg.Observe(e)
+	}
 }

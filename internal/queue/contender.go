@@ -26,16 +26,20 @@ type Contender struct {
 // New returns a contender for the queue in dir. With plainPeers it follows R12.
 func New(dir Directory, others Others, plainPeers bool) *Contender {
 	c := new(Contender)
-	c.Reset(dir, others, plainPeers)
+	c.Init(dir, others, plainPeers)
 	return c
 }
 
-// Reset makes c as good as new, for another passage.
-func (c *Contender) Reset(dir Directory, others Others, plainPeers bool) {
+// Init is New for a zero Contender.
+func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
+	c.dir, c.others, c.plainPeers = dir, others, plainPeers
+}
+
+// Reset makes c as good as new, for another passage in another dir.
+func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.others, c.plainPeers = dir, others, plainPeers
-	c.final, c.failed, c.own, c.ahead = false, nil, Ticket{}, nil
+	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.

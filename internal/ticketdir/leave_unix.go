@@ -18,13 +18,14 @@ func (o *Own) Remove() error {
 	o.times.Lock() // no heartbeat meanwhile, nor after
 	defer o.times.Unlock()
 	o.final = false
-	if o.entered || o.witnessed && o.h.entries() {
+	if o.entered && (o.waited || o.shared) || o.witnessed && o.h.entries() {
 		// First, so that who keeps the ticket open finds the locks free as soon as
-		// it hears of the removal: to hear of it takes this processor from us more
-		// often than not. They end with the descriptor in any case, but for heirs,
-		// who must not seem to be inside, and for a child that has not come to its
-		// exec yet. (Should somebody just now remove the ticket as that of a stalled
-		// one, it seems to have been lost; the next one is let in rightly.)
+		// it hears of the removal, which takes this processor from us more often
+		// than not. They end with the descriptor in any case, but for heirs, who must
+		// not seem to be inside; so who found nobody else there saves the call, which
+		// is a fortieth of a free passage. (Should somebody just now remove the ticket
+		// as that of a stalled one, it seems to have been lost. The next one is let in
+		// rightly.)
 		giveUpLocks(o.fd)
 		o.entered, o.witnessed = false, false
 	}

@@ -23,6 +23,7 @@ type Own struct {
 
 	entered   bool // the entry lock was taken
 	witnessed bool // the witness was taken
+	shared    bool // others may have the descriptor
 	waited    bool // some time has passed since the end of the doorway
 
 	// times guards the ticket's times against a heartbeat beside Renumber.
@@ -60,6 +61,7 @@ func (o *Own) Witness() (*os.File, error) {
 		}
 		o.witnessed = true
 	}
+	o.shared = true
 	var fd int
 	err := again(func() (err error) {
 		fd, err = unix.FcntlInt(uintptr(o.fd), unix.F_DUPFD_CLOEXEC, 0)
