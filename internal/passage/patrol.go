@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// patrolInterval is how often the next in line looks for what no event tells.
-	patrolInterval = time.Second
+	// patrolInterval is how often the next in line looks for what no event tells:
+	// what takes the grace to prove is proven by the second look.
+	patrolInterval = liveness.Grace + 50*time.Millisecond
 	// rarest is how many times as long those far behind take: the more they are,
 	// the more likely it is that somebody nearer has looked.
 	rarest = 60
