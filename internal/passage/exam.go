@@ -119,7 +119,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	e.nameless = probe.Nameless
 	e.ticket.Number = higher(t.Number, probe.Number)
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
-	if e.nameless && probe.Entry != liveness.Held && evidence.HeadFor >= liveness.Grace {
+	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.tells = x.view.Tells(e.name.Place)
@@ -225,7 +225,11 @@ func (x *examiner) remove(e *exam) (err error) {
 	} else {
 		err = x.view.RemoveDead(e.ticket.Name)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case e.verdict.State == liveness.Stalled:
+		x.memory.rob(e.ticket.Name)
+	default:
 		x.memory.forget(e.ticket.Name)
 	}
 	return err

@@ -32,6 +32,7 @@ type trace struct {
 	freeSince           time.Time // how long both locks have been free; zero: they are not
 	headSince           time.Time // how long it has been the lowest of all; zero: it is not
 	verdict             liveness.Verdict
+	robbed              bool // its owner lives, and this process removed it
 }
 
 const (
@@ -69,6 +70,21 @@ func (m *Memory) forget(file string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.traces, file)
+}
+
+// rob remembers that the ticket of a living owner was removed.
+func (m *Memory) rob(file string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(file, time.Now()).robbed = true
+}
+
+// robbed reports whether this process has removed a living owner's ticket.
+func (m *Memory) robbed(file string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.traces[file]
+	return t != nil && t.robbed
 }
 
 // age returns how long a ticket has been known; 0 is new.
