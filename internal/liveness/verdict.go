@@ -83,6 +83,8 @@ type Evidence struct {
 	Entry, Witness Lock
 	// Tells: the onlooker sees the owner's locks, see Filesystem.Tells.
 	Tells bool
+	// Thorough: of one who is inside, say whether its process lives.
+	Thorough bool
 	// Readable: the ticket could be opened, or need not be.
 	Readable bool
 	// FreeFor is how long both locks have been seen free and the number unmoved;
@@ -140,6 +142,9 @@ func (id Identity) Departed(n ticket.Name) bool {
 }
 
 func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdict {
+	if !e.Thorough {
+		return Verdict{State: Inside, Reason: "entry held"}
+	}
 	switch id.process(e.Name, ask) {
 	case ProcessGone, ProcessZombie, ProcessOther:
 		return Verdict{State: Inside, Reason: fmt.Sprintf("entry held by an heir; pid %d is gone", e.Name.PID)}

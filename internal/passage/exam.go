@@ -63,6 +63,8 @@ type examiner struct {
 	view   view
 	queue  *ticketdir.Queue
 	memory *Memory
+	// thorough asks for what is for display only.
+	thorough bool
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
 }
@@ -114,7 +116,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	e.ticket.Number = higher(t.Number, probe.Number)
 	evidence := x.memory.note(t.Name, e.name, &probe, head)
 	e.tells = x.view.Tells(e.name.Place)
-	evidence.Tells, evidence.Readable = e.tells, readable
+	evidence.Tells, evidence.Readable, evidence.Thorough = e.tells, readable, x.thorough
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
 	x.decide(&e, self, evidence)
 	return e, nil

@@ -1,6 +1,7 @@
 package passage
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -23,7 +24,7 @@ import (
 func examine(oneKernel bool, tickets map[string]*fakeTicket) *examiner {
 	v := &fakeView{oneKernel: oneKernel, tells: oneKernel, tickets: tickets}
 	return &examiner{
-		view: v, queue: &testQueue, memory: &Memory{},
+		view: v, queue: &testQueue, memory: &Memory{}, thorough: true,
 		apart: func() (view, func(), error) { return v, func() {}, nil },
 	}
 }
@@ -515,19 +516,58 @@ func TestKept(t *testing.T) {
 	k.close()
 }
 
-// TestAwaitInside: whoever is inside is waited for by its entry lock, since its
-// name may have been swept away.
-func TestAwaitInside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		in := &fakeTicket{entered: []bool{true, true, true, false}}
-		watched := &fakeTicket{entered: []bool{true, false}}
-		k := kept{inside: &fakeOther{in, "in"}, watched: &fakeOther{watched, "watched"}}
-		began := time.Now()
-		require.NoError(t, k.awaitInside(t.Context()))
-		require.Equal(t, 4*sweptPoll, time.Since(began))
-		require.NoError(t, (&kept{}).awaitInside(t.Context()))
-	})
+// TestAwaitSwept: whoever is inside is waited for by its entry lock, if its name
+// was swept away. One that newcomers can see is not.
+func TestAwaitSwept(t *testing.T) {
+	in := &fakeTicket{probe: nameless(locked(held, held))}
+	named := &fakeTicket{probe: locked(held, held)}
+	left := &fakeTicket{probe: nameless(locked(free, held))}
+	tests := []struct {
+		name  string
+		k     kept
+		swept bool
+	}{
+		{"nothing", kept{}, false},
+		{"inside, and has a name", kept{inside: &fakeOther{named, "in"}, watched: &fakeOther{named, "watched"}}, false},
+		{"left", kept{inside: &fakeOther{left, "in"}, watched: &fakeOther{left, "watched"}}, false},
+		{"inside", kept{inside: &fakeOther{in, "in"}, watched: &fakeOther{left, "watched"}}, true},
+		{"inside, and watched", kept{watched: &fakeOther{in, "watched"}}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				swept, err := tt.k.swept()
+				require.NoError(t, err)
+				require.Equal(t, tt.swept, swept)
+				if err := tt.k.awaitSwept(ctx); tt.swept {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				} else {
+					require.NoError(t, err)
+				}
+			})
+		})
+	}
 	broken := errors.New("no locks")
-	k := kept{watched: &fakeOther{&fakeTicket{enteredErr: broken}, "watched"}}
-	require.ErrorIs(t, k.awaitInside(t.Context()), broken, "in doubt it is inside")
+	k := kept{watched: &fakeOther{&fakeTicket{lookErr: broken}, "watched"}}
+	require.ErrorIs(t, k.awaitSwept(t.Context()), broken, "in doubt it is inside")
+}
+
+// TestKeptOverARestart: of those that were kept, who is inside stays.
+func TestKeptOverARestart(t *testing.T) {
+	for _, inside := range []bool{true, false} {
+		was, watched := &fakeTicket{open: 1}, &fakeTicket{open: 1, entered: []bool{inside}}
+		k := kept{inside: &fakeOther{was, "was"}, watched: &fakeOther{watched, "watched"}}
+		k.leave()
+		require.Nil(t, k.watched)
+		if inside {
+			require.Equal(t, "watched", k.inside.Name())
+			require.Zero(t, was.opened())
+		} else {
+			require.Equal(t, "was", k.inside.Name())
+			require.Zero(t, watched.opened())
+		}
+		k.leave()
+	}
 }

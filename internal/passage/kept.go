@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/wake"
 )
 
@@ -47,21 +48,44 @@ func (k *kept) close() {
 // no event tells of it.
 const sweptPoll = 20 * time.Millisecond
 
-// awaitInside waits until none of the kept tickets' owners is inside.
-func (k *kept) awaitInside(ctx context.Context) error {
-	for _, o := range []other{k.inside, k.watched} {
-		for o != nil {
-			held, err := o.Entered()
-			if err != nil {
-				return err
-			}
-			if !held {
-				break
-			}
-			if err := wake.Sleep(ctx, sweptPoll); err != nil {
-				return err
-			}
+// awaitSwept waits until none of the kept tickets' owners is inside that nobody
+// else can see any more.
+func (k *kept) awaitSwept(ctx context.Context) error {
+	for {
+		swept, err := k.swept()
+		if !swept || err != nil {
+			return err
+		}
+		if err := wake.Sleep(ctx, sweptPoll); err != nil {
+			return err
 		}
 	}
-	return nil
+}
+
+// swept reports whether one is inside whose ticket has no name.
+func (k *kept) swept() (bool, error) {
+	for _, o := range []other{k.inside, k.watched} {
+		if o == nil {
+			continue
+		}
+		probe, err := o.Look()
+		if err != nil {
+			return false, err
+		}
+		if probe.Nameless && probe.Entry == liveness.Held {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// leave closes the ticket that was watched, unless its owner is inside.
+func (k *kept) leave() {
+	if k.watched == nil {
+		return
+	}
+	if held, err := k.watched.Entered(); err == nil && held {
+		k.put(&k.inside, k.watched)
+	}
+	k.put(&k.watched, nil)
 }

@@ -98,6 +98,7 @@ type Passage struct {
 	watching string // the name of the ticket that is watched
 	try      bool
 	spread   bool      // the clocks of all ahead are running
+	reaped   bool      // the departed ahead were removed
 	patrolAt time.Time // when patrol is due
 	again    bool      // the last look failed: look again at the poll interval
 	failing  failing
@@ -127,7 +128,7 @@ func New(cfg *Config) *Passage {
 func (p *Passage) renew() {
 	p.dir = Open(&p.cfg.Queue, p.dir)
 	p.contender.Reset(p.dir)
-	p.spread = false
+	p.spread, p.reaped = false, false
 }
 
 // Join implements turn.Passage.
@@ -204,6 +205,9 @@ func (p *Passage) Try(ctx context.Context) error {
 func (p *Passage) wait(ctx context.Context) error {
 	for {
 		err := p.round(ctx)
+		if err == nil && len(p.restarts) > 0 {
+			err = p.unswept()
+		}
 		if err == nil {
 			return p.inside()
 		}
@@ -221,6 +225,17 @@ func (p *Passage) round(ctx context.Context) error {
 		return p.contender.Try(ctx)
 	}
 	return p.contender.Wait(ctx)
+}
+
+// unswept makes sure, of one who has started anew, that the holder from before
+// is not inside any more: it may have been swept away only after the new ticket
+// was made. Then the new one is no good either.
+func (p *Passage) unswept() error {
+	swept, err := p.kept.swept()
+	if err == nil && swept {
+		err = queue.ErrGone
+	}
+	return err
 }
 
 // inside notes that it is our turn.
@@ -256,10 +271,10 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 	p.lost.Store(false) // with a ticket that lets nobody in
 	// Whoever swept the queue removed the holder's ticket too: nobody who comes
 	// now sees that one, but we have it open.
-	if err := p.kept.awaitInside(ctx); err != nil {
+	p.kept.leave()
+	if err := p.kept.awaitSwept(ctx); err != nil {
 		return err
 	}
-	p.kept.close()
 	p.renew()
 	return p.join(ctx)
 }
