@@ -18,6 +18,8 @@ const noPID = 1<<22 + 1
 func TestAsk(t *testing.T) {
 	self, err := readProc(os.Getpid())
 	require.NoError(t, err)
+	tooBig := math.MaxInt32
+	tooBig++ // which is negative where an int has 32 bits
 	tests := []struct {
 		name  string
 		pid   int
@@ -31,7 +33,7 @@ func TestAsk(t *testing.T) {
 		{"no such process, with a start", noPID, self.start, ProcessGone},
 		{"a process group, to the kernel", 0, 0, ProcessUnknown},
 		{"all processes, to the kernel", -1, 0, ProcessUnknown},
-		{"more than a pid can be", math.MaxInt32 + 1, 0, ProcessUnknown},
+		{"more than a pid can be", tooBig, 0, ProcessUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { require.Equal(t, tt.want, Ask(tt.pid, tt.start)) })

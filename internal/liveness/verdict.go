@@ -83,16 +83,14 @@ type Evidence struct {
 	Entry, Witness Lock
 	// Tells: the onlooker sees the owner's locks, see Filesystem.Tells.
 	Tells bool
+	// Thorough: of one who is inside, say whether its process lives.
+	Thorough bool
 	// Readable: the ticket could be opened, or need not be.
 	Readable bool
 	// FreeFor is how long both locks have been seen free and the number unmoved;
 	// HeadFor is how long the ticket was the lowest of all besides; StillFor is
 	// how long the heartbeat has not moved.
 	FreeFor, HeadFor, StillFor time.Duration
-	// Brief: the process need not be asked for where that only adds to the
-	// reason. Waiters look every second, and reading /proc costs more than the
-	// rest of a look.
-	Brief bool
 }
 
 // Judge weighs the evidence.
@@ -144,7 +142,7 @@ func (id Identity) Departed(n ticket.Name) bool {
 }
 
 func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdict {
-	if e.Brief {
+	if !e.Thorough {
 		return Verdict{State: Inside, Reason: "entry held"}
 	}
 	switch id.process(e.Name, ask) {

@@ -39,12 +39,12 @@ var (
 
 // near is what a look finds where locks tell.
 func near(entry, witness Lock) Evidence {
-	return Evidence{Entry: entry, Witness: witness, Tells: true, Readable: true}
+	return Evidence{Entry: entry, Witness: witness, Tells: true, Readable: true, Thorough: true}
 }
 
 // far is what it finds where they do not.
 func far(entry, witness Lock) Evidence {
-	return Evidence{Entry: entry, Witness: witness, Readable: true}
+	return Evidence{Entry: entry, Witness: witness, Readable: true, Thorough: true}
 }
 
 func headFor(d time.Duration, e Evidence) Evidence  { e.HeadFor = d; return e }

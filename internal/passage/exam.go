@@ -63,9 +63,10 @@ type examiner struct {
 	view   view
 	queue  *ticketdir.Queue
 	memory *Memory
+	// thorough asks for what is for display only.
+	thorough bool
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
-	brief bool // see liveness.Evidence
 }
 
 // exam is what one look at a ticket found.
@@ -123,7 +124,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.tells = x.view.Tells(e.name.Place)
-	evidence.Tells, evidence.Readable, evidence.Brief = e.tells, readable, x.brief
+	evidence.Tells, evidence.Readable, evidence.Thorough = e.tells, readable, x.thorough
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
 	x.decide(&e, self, evidence)
 	return e, nil

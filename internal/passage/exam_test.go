@@ -1,6 +1,7 @@
 package passage
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -23,7 +24,7 @@ import (
 func examine(oneKernel bool, tickets map[string]*fakeTicket) *examiner {
 	v := &fakeView{oneKernel: oneKernel, tells: oneKernel, tickets: tickets}
 	return &examiner{
-		view: v, queue: &testQueue, memory: &Memory{},
+		view: v, queue: &testQueue, memory: &Memory{}, thorough: true,
 		apart: func() (view, func(), error) { return v, func() {}, nil },
 	}
 }
@@ -217,7 +218,7 @@ func TestDoorwayFar(t *testing.T) {
 		require.True(t, doorway())
 		time.Sleep(liveness.Grace - 1)
 		require.True(t, doorway())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.False(t, doorway())
 	})
 }
@@ -288,7 +289,7 @@ func TestProofsGoOn(t *testing.T) {
 				require.Equal(t, tt.before, look(&memory).State)
 				time.Sleep(tt.takes - 1)
 				require.Equal(t, tt.before, look(&memory).State, "too soon")
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				v := look(&memory)
 				require.Equal(t, tt.after, v.State)
 				require.Equal(t, tt.expired, v.Expired)
@@ -317,7 +318,7 @@ func TestLeaseFar(t *testing.T) {
 		}
 		time.Sleep(liveness.Expiry(testLease) - testLease)
 		require.Equal(t, liveness.Unknown, state(), "the margin")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, liveness.Dead, state())
 		is.probe.Beat.Changed.Sec++
 		require.Equal(t, liveness.Unknown, state(), "it goes on after all")
@@ -531,25 +532,58 @@ func TestSweptWaiter(t *testing.T) {
 	})
 }
 
-// TestAwaitSwept: whoever lost its name by others is waited for by its locks,
-// since no listing shows it any more.
+// TestAwaitSwept: whoever is inside is waited for by its entry lock, if its name
+// was swept away. One that newcomers can see is not.
 func TestAwaitSwept(t *testing.T) {
-	swept := func(entry, witness liveness.Lock) ticketdir.Probe {
-		return ticketdir.Probe{Nameless: true, Entry: entry, Witness: witness}
+	in := &fakeTicket{probe: nameless(locked(held, held))}
+	named := &fakeTicket{probe: locked(held, held)}
+	left := &fakeTicket{probe: nameless(locked(free, held))}
+	tests := []struct {
+		name  string
+		k     kept
+		swept bool
+	}{
+		{"nothing", kept{}, false},
+		{"inside, and has a name", kept{inside: &fakeOther{named, "in"}, watched: &fakeOther{named, "watched"}}, false},
+		{"left", kept{inside: &fakeOther{left, "in"}, watched: &fakeOther{left, "watched"}}, false},
+		{"inside", kept{inside: &fakeOther{in, "in"}, watched: &fakeOther{left, "watched"}}, true},
+		{"inside, and watched", kept{watched: &fakeOther{in, "watched"}}, true},
 	}
-	synctest.Test(t, func(t *testing.T) {
-		in := &fakeTicket{probes: []ticketdir.Probe{swept(held, held), swept(held, held), swept(held, held), swept(free, free)}}
-		watched := &fakeTicket{probes: []ticketdir.Probe{swept(free, held), swept(free, free)}}
-		k := kept{inside: &fakeOther{in, "in"}, watched: &fakeOther{watched, "watched"}}
-		began := time.Now()
-		require.NoError(t, k.awaitSwept(t.Context()))
-		require.Equal(t, 4*sweptPoll, time.Since(began))
-		require.NoError(t, (&kept{}).awaitSwept(t.Context()))
-
-		k = kept{inside: &fakeOther{&fakeTicket{probe: ticketdir.Probe{Entry: held, Witness: held}}, "in"}}
-		require.NoError(t, k.awaitSwept(t.Context()), "a listing shows it")
-	})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				swept, err := tt.k.swept()
+				require.NoError(t, err)
+				require.Equal(t, tt.swept, swept)
+				if err := tt.k.awaitSwept(ctx); tt.swept {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+				} else {
+					require.NoError(t, err)
+				}
+			})
+		})
+	}
 	broken := errors.New("no locks")
 	k := kept{watched: &fakeOther{&fakeTicket{lookErr: broken}, "watched"}}
 	require.ErrorIs(t, k.awaitSwept(t.Context()), broken, "in doubt it is inside")
+}
+
+// TestKeptOverARestart: of those that were kept, who is inside stays.
+func TestKeptOverARestart(t *testing.T) {
+	for _, inside := range []bool{true, false} {
+		was, watched := &fakeTicket{open: 1}, &fakeTicket{open: 1, entered: []bool{inside}}
+		k := kept{inside: &fakeOther{was, "was"}, watched: &fakeOther{watched, "watched"}}
+		k.leave()
+		require.Nil(t, k.watched)
+		if inside {
+			require.Equal(t, "watched", k.inside.Name())
+			require.Zero(t, was.opened())
+		} else {
+			require.Equal(t, "was", k.inside.Name())
+			require.Zero(t, watched.opened())
+		}
+		k.leave()
+	}
 }

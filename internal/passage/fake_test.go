@@ -79,7 +79,6 @@ func nowhere(name *ticket.Name)   { name.Place = 0 }
 // fakeTicket is another's ticket in memory.
 type fakeTicket struct {
 	probe                     ticketdir.Probe
-	probes                    []ticketdir.Probe // what looks find before that, one by one
 	openErr, lookErr, statErr error
 	removeErr                 error
 	hang                      chan struct{} // what opens it stands still until this is closed
@@ -192,11 +191,6 @@ func (o *fakeOther) Look() (ticketdir.Probe, error) {
 	o.called("look")
 	if o.lookErr != nil {
 		return ticketdir.Probe{}, pathError("look", o.lookErr)
-	}
-	if len(o.probes) > 0 {
-		probe := o.probes[0]
-		o.probes = o.probes[1:]
-		return probe, nil
 	}
 	return o.probe, nil
 }

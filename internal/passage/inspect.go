@@ -3,6 +3,7 @@ package passage
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -41,6 +42,14 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 	if !cfg.Site.prompt.Load() {
 		return seen.First, seen.Known
 	}
+	if seen.Known {
+		if c, ok := lookOnce(cfg, seen.First); ok {
+			return c, true
+		}
+	}
+	if seen.Ahead > many {
+		return seen.First, seen.Known // a look at all of them takes its time
+	}
 	all, err := Inspect(cfg)
 	if err != nil {
 		return seen.First, seen.Known
@@ -58,6 +67,23 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 	return turn.Contender{}, false
 }
 
+// lookOnce looks at a contender that was seen before. It reports false if that
+// one is gone, or not known to be inside.
+func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
+	v, err := ticketdir.Open(cfg.Queue)
+	if err != nil {
+		return c, false
+	}
+	defer v.Close()
+	x := cfg.examiner(v)
+	x.thorough = true
+	e, err := x.look(queue.Ticket{Name: filepath.Base(c.ID)}, nil, false)
+	if e.other != nil {
+		defer e.other.Close()
+	}
+	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
+}
+
 // survey calls f with the queue's tickets in order, and whether each is the
 // lowest. It returns the errors of all calls.
 func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) error {
@@ -72,6 +98,7 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 	}
 	slices.SortFunc(tickets, queue.Ticket.Compare)
 	x := cfg.examiner(view)
+	x.thorough = true
 	var errs []error
 	for i, t := range tickets {
 		errs = append(errs, f(&x, t, i == 0))

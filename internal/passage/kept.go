@@ -48,26 +48,44 @@ func (k *kept) close() {
 // event tells of them.
 const sweptPoll = 20 * time.Millisecond
 
-// awaitSwept waits until the owners of the kept tickets have left, if these were
-// removed by somebody else: then no listing shows them any more.
-//
-// The holder's locks tell when it has left. Those of a waiter tell when it starts
-// anew, which it does only after it has waited in the same way: so who has but a
-// waiter's ticket waits for the holder, too.
+// awaitSwept waits until none of the kept tickets' owners is inside that nobody
+// else can see any more.
 func (k *kept) awaitSwept(ctx context.Context) error {
-	for _, o := range []other{k.inside, k.watched} {
-		for o != nil {
-			now, err := o.Look()
-			if err != nil {
-				return err
-			}
-			if !now.Nameless || now.Entry != liveness.Held && now.Witness != liveness.Held {
-				break
-			}
-			if err := wake.Sleep(ctx, sweptPoll); err != nil {
-				return err
-			}
+	for {
+		swept, err := k.swept()
+		if !swept || err != nil {
+			return err
+		}
+		if err := wake.Sleep(ctx, sweptPoll); err != nil {
+			return err
 		}
 	}
-	return nil
+}
+
+// swept reports whether one is inside whose ticket has no name.
+func (k *kept) swept() (bool, error) {
+	for _, o := range []other{k.inside, k.watched} {
+		if o == nil {
+			continue
+		}
+		probe, err := o.Look()
+		if err != nil {
+			return false, err
+		}
+		if probe.Nameless && probe.Entry == liveness.Held {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// leave closes the ticket that was watched, unless its owner is inside.
+func (k *kept) leave() {
+	if k.watched == nil {
+		return
+	}
+	if held, err := k.watched.Entered(); err == nil && held {
+		k.put(&k.inside, k.watched)
+	}
+	k.put(&k.watched, nil)
 }

@@ -2,6 +2,7 @@ package passage
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
@@ -23,9 +24,7 @@ func (c *Config) openView() (view, func(), error) {
 }
 
 func (p *Passage) examiner() examiner {
-	x := p.cfg.examiner(p.dir)
-	x.brief = true
-	return x
+	return p.cfg.examiner(p.dir)
 }
 
 // Look implements queue.Others.
@@ -44,6 +43,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		return e.ticket, queue.Gone, nil
 	}
 	p.failing = failing{}
+	p.noteSwept(&e)
 	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
@@ -53,6 +53,25 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		return e.ticket, queue.Provisional, nil
 	}
 	return e.ticket, queue.Final, nil
+}
+
+// sweptAfter is how long somebody must have been inside without a name to be
+// taken for swept. Who is just leaving is so for microseconds.
+const sweptAfter = 20 * time.Millisecond
+
+// noteSwept has those behind wait for a holder whose ticket was swept away, and
+// our own with it: they see only ours, and its entry lock tells as much as the
+// holder's.
+func (p *Passage) noteSwept(e *exam) {
+	switch now := time.Now(); {
+	case !e.nameless || e.verdict.State != liveness.Inside:
+		p.sweptSince = time.Time{}
+	case p.sweptSince.IsZero():
+		p.sweptSince = now
+	case now.Sub(p.sweptSince) >= sweptAfter:
+		p.dir.Enter() // which finds our name gone, or else does no harm
+		p.sweptSince = now.Add(unlimited)
+	}
 }
 
 // keep keeps an examined ticket open while it is watched, or inside.

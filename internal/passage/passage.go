@@ -94,15 +94,17 @@ type Passage struct {
 	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
 	bell      *wake.Bell                      // for those behind; nil where they need none
 
-	kept      kept   // others' tickets that stay open
-	watching  string // the name of the ticket that is watched
-	try       bool
-	spread    bool      // the clocks of all ahead are running
-	patrolAt  time.Time // when patrol is due
-	allInside bool      // all that is ahead is one that was seen inside
-	again     bool      // the last look failed: look again at the poll interval
-	failing   failing
-	since     time.Time // when it came to where it is
+	kept       kept   // others' tickets that stay open
+	watching   string // the name of the ticket that is watched
+	try        bool
+	spread     bool      // the clocks of all ahead are running
+	reaped     bool      // the departed ahead were removed
+	patrolAt   time.Time // when patrol is due
+	allInside  bool      // all that is ahead is one that was seen inside
+	sweptSince time.Time // since when one without a name has been inside ahead of us
+	again      bool      // the last look failed: look again at the poll interval
+	failing    failing
+	since      time.Time // when it came to where it is
 
 	entered  atomic.Bool
 	restarts []time.Time
@@ -128,7 +130,7 @@ func New(cfg *Config) *Passage {
 func (p *Passage) renew() {
 	p.dir = Open(&p.cfg.Queue, p.dir)
 	p.contender.Reset(p.dir)
-	p.spread = false
+	p.spread, p.reaped = false, false
 }
 
 // Join implements turn.Passage.
@@ -205,6 +207,9 @@ func (p *Passage) Try(ctx context.Context) error {
 func (p *Passage) wait(ctx context.Context) error {
 	for {
 		err := p.round(ctx)
+		if err == nil && len(p.restarts) > 0 {
+			err = p.unswept()
+		}
 		if err == nil {
 			return p.inside()
 		}
@@ -222,6 +227,17 @@ func (p *Passage) round(ctx context.Context) error {
 		return p.contender.Try(ctx)
 	}
 	return p.contender.Wait(ctx)
+}
+
+// unswept makes sure, of one who has started anew, that the holder from before
+// is not inside any more: it may have been swept away only after the new ticket
+// was made. Then the new one is no good either.
+func (p *Passage) unswept() error {
+	swept, err := p.kept.swept()
+	if err == nil && swept {
+		err = queue.ErrGone
+	}
+	return err
 }
 
 // inside notes that it is our turn.
@@ -252,8 +268,9 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
 	p.beating.Load().Stop()
 	// Whoever swept the queue removed the holder's ticket too: nobody who comes
-	// now sees that one, but we have it open, or that of one who has. Our own stays
-	// as it is until then, for those who have only ours.
+	// now sees that one, but we have it open. Our own stays as it is meanwhile, for
+	// those behind who have only ours.
+	p.kept.leave()
 	if err := p.kept.awaitSwept(ctx); err != nil {
 		return err
 	}
@@ -261,7 +278,6 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		return err
 	}
 	p.quiet()
-	p.kept.close()
 	p.lost.Store(false) // with a ticket that lets nobody in
 	p.renew()
 	return p.join(ctx)

@@ -69,12 +69,19 @@ func (p *Passage) patrolFar() error {
 	if err != nil {
 		return err
 	}
+	p.reapDeparted(slices.Clone(tickets))
+	return nil
+}
+
+// reapDeparted removes those tickets whose owners were processes of this
+// machine and are no more.
+func (p *Passage) reapDeparted(tickets []queue.Ticket) {
 	self, err := liveness.Self()
 	if err != nil {
-		return nil // nothing can be told of anybody
+		return // nothing can be told of anybody
 	}
 	x := p.examiner()
-	for _, t := range slices.Clone(tickets) {
+	for _, t := range tickets {
 		name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
 		if t.Name == p.dir.Name() || name.Plain || !self.Departed(name) {
 			continue
@@ -85,7 +92,6 @@ func (p *Passage) patrolFar() error {
 			}
 		}
 	}
-	return nil
 }
 
 var _ queue.Others = (*Passage)(nil)

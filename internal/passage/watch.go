@@ -29,7 +29,9 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 		return wake.Poll(p.cfg.Poll)
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
-	p.tell(turn.Event{Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}})
+	if p.cfg.Observe != nil {
+		p.tell(turn.Event{Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}})
+	}
 	prompt := p.dir.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
 	complete := prompt && name.Lease == 0 && !name.Plain
@@ -81,6 +83,11 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		// Whatever woke us is used up, and the look after it failed.
 		p.again = false
 		return wake.Sleep(ctx, p.cfg.Poll)
+	}
+	if !p.reaped && !p.dir.OneKernel() {
+		// Those ahead are known; the next patrol sees the others, too.
+		p.reaped = true
+		p.reapDeparted(p.contender.AllAhead())
 	}
 	if p.allInside && w.complete && !w.Blind() {
 		w.Limit(unlimited) // nobody is ahead who might not take its turn

@@ -123,7 +123,7 @@ func TestNetwork(t *testing.T) {
 				fmt.Sscan(score, &holds, &overlaps)
 				left, err := filepath.Glob(filepath.Join(dir, "target.lock.*"))
 				require.NoError(t, err)
-				t.Logf("%s: %d holds (%.1f/s), %d overlaps, %d files left", tt.name, holds, float64(holds)/duration.Seconds(), overlaps, len(left))
+				t.Logf("%s: %d holds (%.1f/s), %d overlaps, files left: %q", tt.name, holds, float64(holds)/duration.Seconds(), overlaps, left)
 				require.Zero(t, overlaps, "two were inside")
 			}
 		})
