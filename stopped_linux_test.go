@@ -94,7 +94,7 @@ func TestStopStorm(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var children []*locktest.Child
 	for range processes {
-		children = append(children, locktest.Start(t, "survivor", dir))
+		children = append(children, locktest.Start(t, "survivor", dir, time.Millisecond))
 	}
 	eventually(t, "the first holds", func() bool { return guard.Word(wordHolds).Load() > 0 })
 
