@@ -86,7 +86,7 @@ func TestStopStorm(t *testing.T) {
 	if *soak > 0 {
 		lasts = *soak
 	}
-	const processes, mostStopped = 8, 4
+	const processes, mostStopped = 6, 2
 	dir := t.TempDir()
 	guard, err := openMortal(dir)
 	require.NoError(t, err)
@@ -115,7 +115,7 @@ func TestStopStorm(t *testing.T) {
 		stops++
 		after := time.Duration(random.Int64N(int64(mustBlock)))
 		if stops%2 == 0 {
-			after = 2*liveness.Grace + time.Duration(random.Int64N(int64(liveness.Grace/2)))
+			after = recovery + time.Duration(random.Int64N(int64(liveness.Grace/2)))
 		}
 		due[c] = time.Now().Add(after)
 	}
