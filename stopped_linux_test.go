@@ -86,7 +86,7 @@ func TestStopStorm(t *testing.T) {
 	if *soak > 0 {
 		lasts = *soak
 	}
-	const processes, mostStopped = 6, 2
+	const processes, mostStopped = 6, 3
 	dir := t.TempDir()
 	guard, err := openMortal(dir)
 	require.NoError(t, err)
@@ -94,7 +94,7 @@ func TestStopStorm(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var children []*locktest.Child
 	for range processes {
-		children = append(children, locktest.Start(t, "survivor", dir, time.Millisecond))
+		children = append(children, locktest.Start(t, "survivor", dir, 100*time.Microsecond))
 	}
 	eventually(t, "the first holds", func() bool { return guard.Word(wordHolds).Load() > 0 })
 
@@ -114,7 +114,7 @@ func TestStopStorm(t *testing.T) {
 		require.NoError(t, unix.Kill(c.Pid(), unix.SIGSTOP))
 		stops++
 		after := time.Duration(random.Int64N(int64(mustBlock)))
-		if stops%2 == 0 {
+		if random.IntN(10) == 0 {
 			after = recovery + time.Duration(random.Int64N(int64(liveness.Grace/2)))
 		}
 		due[c] = time.Now().Add(after)
