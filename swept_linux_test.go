@@ -104,6 +104,11 @@ func TestSweptQueue(t *testing.T) {
 				}
 			}
 			holder, waiting := children[0], children[1:]
+			// Until the last one has looked at what it has open: nobody can wait for
+			// whom he has not seen.
+			for _, c := range waiting {
+				require.True(t, c.Silent(5*mustBlock))
+			}
 			require.NoError(t, tt.sweep(path))
 			began := time.Now()
 			for _, c := range waiting {
