@@ -65,13 +65,13 @@ func TestFailedRelease(t *testing.T) {
 		twice = 2 // its own, and the first one in the background
 		often = 5 // for so long that the next one has to see to it
 	)
-	for name, release := range map[string]func(t *testing.T, l *filelock.FileLock, queue func()) error{
-		"Unlock": func(t *testing.T, l *filelock.FileLock, queue func()) error {
-			require.NoError(t, filelock.RefuseRemovals(l.TryLock, often))
+	for name, release := range map[string]func(t *testing.T, l *filelock.FileLock, refusals int, queue func()) error{
+		"Unlock": func(t *testing.T, l *filelock.FileLock, refusals int, queue func()) error {
+			require.NoError(t, filelock.RefuseRemovals(l.TryLock, refusals))
 			queue()
 			return l.Unlock()
 		},
-		"Do": func(t *testing.T, l *filelock.FileLock, queue func()) error {
+		"Do": func(t *testing.T, l *filelock.FileLock, refusals int, queue func()) error {
 			leave, left := make(chan bool), make(chan error, 1)
 			err := filelock.RefuseRemovals(func() error {
 				entered := make(chan bool)
@@ -84,15 +84,15 @@ func TestFailedRelease(t *testing.T) {
 				}()
 				<-entered
 				return nil
-			}, twice)
+			}, refusals)
 			require.NoError(t, err)
 			queue()
 			close(leave)
 			return result(t, left)
 		},
 		// It gets the lock from the one before it, and does not want it any more.
-		"declined": func(t *testing.T, l *filelock.FileLock, queue func()) error {
-			require.NoError(t, filelock.RefuseRemovals(l.TryLock, twice))
+		"declined": func(t *testing.T, l *filelock.FileLock, refusals int, queue func()) error {
+			require.NoError(t, filelock.RefuseRemovals(l.TryLock, refusals))
 			ctx := &lateContext{Context: context.Background()}
 			declined := start(func() error { return l.Acquire(ctx) })
 			eventually(t, "the line", func() bool { return l.Waiting() == 1 })
@@ -108,8 +108,12 @@ func TestFailedRelease(t *testing.T) {
 			l := newLock(t, path, filelock.WithBatch(time.Hour))
 			other := newLock(t, path)
 			other.OwnLine()
+			refusals := twice
+			if name == "Unlock" {
+				refusals = often
+			}
 			var entered <-chan error
-			err := release(t, l, func() {
+			err := release(t, l, refusals, func() {
 				entered = start(func() error { return other.Acquire(context.Background()) })
 				settled(t, path, 2)
 				requireBlocks(t, entered)
@@ -125,7 +129,7 @@ func TestFailedRelease(t *testing.T) {
 			eventually(t, "the removal", func() bool { return len(tickets(t, filepath.Dir(path))) == 0 })
 			// And l works as before. Where nobody else comes, its owner removes what it
 			// could not remove at once.
-			require.ErrorIs(t, release(t, l, func() {}), syscall.EIO)
+			require.ErrorIs(t, release(t, l, twice, func() {}), syscall.EIO)
 			eventually(t, "the removal", func() bool { return len(tickets(t, filepath.Dir(path))) == 0 })
 		})
 	}

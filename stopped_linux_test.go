@@ -15,40 +15,56 @@ import (
 	"github.com/filelock-go/filelock/internal/locktest"
 )
 
-// passStopped has the holder leave while the first so many waiters are stopped,
-// and returns how long the next one then took to enter. When they go on, they
-// start anew at the tail, and get the lock in their turn.
-func passStopped(t *testing.T, path string, stopped int) time.Duration {
+// passStopped has holders, each of a lock of its own, leave while the first so
+// many waiters are stopped, and returns how long the next ones then took to enter.
+// When the stopped ones go on, they start anew at the tail, and get the lock in
+// their turn.
+func passStopped(t *testing.T, locks, stopped int) (took []time.Duration) {
 	t.Helper()
-	dir := filepath.Dir(path)
-	children := line(t, path, 1+stopped+2) // a holder, those to be stopped, and two more
-	holder, halted, next, last := children[0], children[1:1+stopped], children[1+stopped], children[2+stopped]
-	for _, c := range halted {
-		stop(t, c)
+	type queue struct {
+		path         string
+		holder, next *locktest.Child
+		halted       []*locktest.Child
+		last         *locktest.Child
+		began        time.Time
 	}
-	began := time.Now()
-	holder.Go()
-	holder.Expect("released")
-	next.Expect("held")
-	took := time.Since(began)
-	for _, name := range tickets(t, dir) {
-		for _, c := range halted {
-			require.NotContains(t, name, fmt.Sprintf(".%d.", c.Pid()), "it was passed, and its ticket is still there")
+	var all []*queue
+	for range locks {
+		q := &queue{path: target(t)}
+		children := line(t, q.path, 1+stopped+2)
+		q.holder, q.halted, q.next, q.last = children[0], children[1:1+stopped], children[1+stopped], children[2+stopped]
+		for _, c := range q.halted {
+			stop(t, c)
 		}
+		all = append(all, q)
 	}
-	for i, c := range halted {
-		proceed(t, c)
-		settled(t, path, 3+i) // next, last and those that started anew
-		require.True(t, c.Silent(mustBlock), "two are inside")
+	for _, q := range all {
+		q.began = time.Now()
+		q.holder.Go()
+		q.holder.Expect("released")
 	}
-	next.Go()
-	next.Expect("released")
-	for _, c := range append([]*locktest.Child{last}, halted...) {
-		c.Expect("held")
-		c.Go()
-		c.Expect("released")
+	for _, q := range all {
+		q.next.Expect("held")
+		took = append(took, time.Since(q.began))
+		for _, name := range tickets(t, filepath.Dir(q.path)) {
+			for _, c := range q.halted {
+				require.NotContains(t, name, fmt.Sprintf(".%d.", c.Pid()), "it was passed, and its ticket is still there")
+			}
+		}
+		for i, c := range q.halted {
+			proceed(t, c)
+			settled(t, q.path, 3+i) // next, last and those that started anew
+			require.True(t, c.Silent(mustBlock), "two are inside")
+		}
+		q.next.Go()
+		q.next.Expect("released")
+		for _, c := range append([]*locktest.Child{q.last}, q.halted...) {
+			c.Expect("held")
+			c.Go()
+			c.Expect("released")
+		}
+		requireNoTickets(t, filepath.Dir(q.path))
 	}
-	requireNoTickets(t, dir)
 	return took
 }
 
@@ -60,10 +76,7 @@ func TestStoppedWaiter(t *testing.T) {
 	if *soak > 0 {
 		rounds = 20
 	}
-	var took []time.Duration
-	for range rounds {
-		took = append(took, passStopped(t, target(t), 1))
-	}
+	took := passStopped(t, rounds, 1)
 	t.Logf("the holder left; the one behind a stopped waiter entered after %v at the median, %v at worst of %d", median(took), slices.Max(took), rounds)
 	require.Less(t, slices.Max(took), recovery)
 	require.Greater(t, slices.Min(took), liveness.Grace*9/10, "it was not given the grace")
@@ -72,9 +85,9 @@ func TestStoppedWaiter(t *testing.T) {
 // TestStoppedRow: several in a row take the grace each.
 func TestStoppedRow(t *testing.T) {
 	t.Parallel()
-	took := passStopped(t, target(t), 2)
-	t.Logf("the holder left; the one behind two stopped waiters entered after %v", took)
-	require.Less(t, took, 2*recovery)
+	took := passStopped(t, 1, 2)
+	t.Logf("the holder left; the one behind two stopped waiters entered after %v", took[0])
+	require.Less(t, took[0], 2*recovery)
 }
 
 // TestStopStorm stops and continues contenders at random, wherever they are: in
@@ -82,7 +95,7 @@ func TestStoppedRow(t *testing.T) {
 // that they are passed.
 func TestStopStorm(t *testing.T) {
 	t.Parallel()
-	lasts := 5 * time.Second
+	lasts := 3 * time.Second
 	if *soak > 0 {
 		lasts = *soak
 	}
