@@ -9,8 +9,8 @@ import (
 
 // Queue is a lock's queue at one moment.
 type Queue struct {
-	Path    string   // the target
-	Tickets []Ticket // in the order of the queue
+	Path    string   `json:"path"`    // the target
+	Tickets []Ticket `json:"tickets"` // in the order of the queue
 }
 
 // Holder returns who is inside, or else the first ticket whose owner is not
