@@ -87,7 +87,7 @@ func (t Ticket) String() string {
 	if t.State == Unknown {
 		at = ", ticket " + quote(t.Path)
 	}
-	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, t.Reason, at)
+	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason), at)
 }
 
 // MarshalJSON writes the fields; the lease as text.

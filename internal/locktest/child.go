@@ -171,6 +171,9 @@ func (c *Child) Wait() error {
 	return c.err
 }
 
+// Errors returns what a child that has ended wrote to its standard error.
+func (c *Child) Errors() string { return c.errs.String() }
+
 // Kill kills the child with SIGKILL and reaps it.
 func (c *Child) Kill() {
 	c.t.Helper()
