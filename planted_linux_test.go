@@ -224,8 +224,7 @@ func TestPlanted(t *testing.T) {
 		plots = append(plots, plot{"hard links", a})
 	}
 	together(t, plots, func(p plot) string { return fmt.Sprintf("%s by %d", p.trick, p.by.UID) }, func(t *testing.T, p plot) {
-		var overlaps, holds int64
-		for round := range attempts() {
+		crowds(t, func(t *testing.T) (*locktest.Guard, []string) {
 			dir := shared(t, sticky)
 			for i := range 200 {
 				require.NoError(t, touch(filepath.Join(dir, fmt.Sprint("file", i))))
@@ -236,16 +235,25 @@ func TestPlanted(t *testing.T) {
 			require.NoError(t, os.Chown(bait, carol, carol))
 			c := inWorld(t, p.by, "planter", dir, p.trick)
 			c.Expect("ready")
-			guard, said := visitors(t, dir, time.Second, c, a, b, a, b)
-			if round == 0 {
-				t.Log(strings.Join(said, "; "))
-			}
-			overlaps, holds = overlaps+guard.Overlaps(), holds+guard.Holds()
-			require.Zero(t, guard.Overlaps(), "%v", said)
-			require.Positive(t, guard.Holds(), "%v", said)
-		}
-		t.Logf("%d rounds, %d holds, %d overlaps", attempts(), holds, overlaps)
+			return visitors(t, dir, time.Second, c, a, b, a, b)
+		})
 	})
+}
+
+// crowds has rounds of visitors, one after the other: they need the processors.
+func crowds(t *testing.T, round func(t *testing.T) (*locktest.Guard, []string)) {
+	t.Helper()
+	var holds int64
+	for i := range attempts() {
+		guard, said := round(t)
+		if i == 0 {
+			t.Log(strings.Join(said, "; "))
+		}
+		require.Zero(t, guard.Overlaps(), "%v", said)
+		require.Positive(t, guard.Holds(), "%v", said)
+		holds += guard.Holds()
+	}
+	t.Logf("%d rounds, %d holds, 0 overlaps", attempts(), holds)
 }
 
 // linkAs returns the error of a hard link that a user makes of another's ticket.
