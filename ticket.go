@@ -93,7 +93,7 @@ func (t Ticket) String() string {
 	case t.Heir != 0:
 		at = fmt.Sprintf("; the heir is pid %d", t.Heir)
 	}
-	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, t.Reason, at)
+	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason), at)
 }
 
 // MarshalJSON writes what is known of the ticket, with its lease as text.

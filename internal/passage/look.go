@@ -1,6 +1,8 @@
 package passage
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -97,6 +99,10 @@ func (p *Passage) reclaim(x *examiner, e *exam) bool {
 		return true
 	}
 	if !e.verdict.Gone || !p.enterable(e) {
+		if errors.Is(err, fs.ErrPermission) {
+			e.verdict.Reason += "; this process may not remove its ticket"
+			x.memory.decide(e.ticket.Name, e.verdict)
+		}
 		return false
 	}
 	p.tell(turn.Event{Step: turn.Skipped, Other: other, Err: err})
