@@ -43,10 +43,11 @@ func StampTickets(when func() time.Time) {
 // Waiting returns how many goroutines wait behind the one that leads or holds.
 func (l *FileLock) Waiting() int { return l.line.Waiting() }
 
-// stuckDir is a directory that refuses the first removals.
+// stuckDir is a directory that refuses the first removals, and the first ends of
+// doorways.
 type stuckDir struct {
 	*ticketdir.Own
-	refusals *int
+	refusals, settles *int
 }
 
 func (s stuckDir) Remove() error {
@@ -57,12 +58,26 @@ func (s stuckDir) Remove() error {
 	return s.Own.Remove()
 }
 
+func (s stuckDir) Settle(waits bool) error {
+	if *s.settles > 0 {
+		*s.settles--
+		return &os.PathError{Op: "lock", Path: s.Path(), Err: syscall.EIO}
+	}
+	return s.Own.Settle(waits)
+}
+
 // RefuseRemovals has the first n removals of tickets of l fail.
-func RefuseRemovals(l func() error, n int) error {
+func RefuseRemovals(l func() error, n int) error { return refuse(l, n, 0) }
+
+// RefuseSettle has the end of the first doorway of l fail, and the removal of
+// that ticket too.
+func RefuseSettle(l func() error) error { return refuse(l, 1, 1) }
+
+func refuse(l func() error, removals, settles int) error {
 	was := passage.Open
 	defer func() { passage.Open = was }()
 	passage.Open = func(q *ticketdir.Queue, _ passage.TicketDir) passage.TicketDir {
-		return stuckDir{ticketdir.New(*q), &n}
+		return stuckDir{ticketdir.New(*q), &removals, &settles}
 	}
 	return l()
 }

@@ -29,11 +29,13 @@ import (
 // world is what a child process of a test lives in, where that is not the
 // test's own surroundings.
 type world struct {
-	Host    string      // another hostname
-	PIDs    bool        // a pid namespace of its own, in which it is pid 1
-	Boot    string      // a file that holds another boot id
-	NoLocks int         // the error that flock always gives
-	HidePID bool        // /proc hides other users' processes
+	Host    string // another hostname
+	PIDs    bool   // a pid namespace of its own, in which it is pid 1
+	Boot    string // a file that holds another boot id
+	NoLocks int    // the error that flock always gives
+	HidePID bool   // /proc hides other users' processes
+	Proc    string // "subset=pid", or "none" for no /proc at all
+	Mounts  []mounted
 	UID     int         // another user
 	Group   int         // who is in this group besides
 	Umask   int         // 0: the test's own
@@ -45,14 +47,33 @@ type world struct {
 	Stamp   time.Duration // the wall clock by which it makes tickets goes so far ahead
 }
 
+// mounted is a filesystem that only the child sees, and that goes with it.
+type mounted struct {
+	Type, Source, Dir, Options string
+	Image                      bool // Source is a file, to be mounted by a loop device
+}
+
 func init() {
 	locktest.Register("world", worldChild)
+}
+
+// mountsItsOwn reports whether the child has a mount namespace of its own.
+func (w world) mountsItsOwn() bool {
+	return w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID || w.Proc != "" || len(w.Mounts) > 0
 }
 
 // inWorld starts one of worldMains in a world.
 func inWorld(t *testing.T, w world, args ...any) *locktest.Child {
 	t.Helper()
 	return locktest.StartCmd(t, worldCommand(t, w, args...))
+}
+
+// requireWorld skips a test whose children cannot live in such a world here.
+func requireWorld(t *testing.T, w world) {
+	t.Helper()
+	if out, err := worldCommand(t, w, "nothing").CombinedOutput(); err != nil {
+		t.Skipf("there can be no such world here: %v %s", err, out)
+	}
 }
 
 // worldCommand returns the command that inWorld starts.
@@ -67,7 +88,7 @@ func worldCommand(t *testing.T, w world, args ...any) *exec.Cmd {
 	}
 	cmd.Env = append(os.Environ(), env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID {
+	if w.mountsItsOwn() {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
 	}
 	if w.PIDs {
@@ -91,7 +112,7 @@ func requireRoot(t *testing.T) {
 
 var worldMains = map[string]func(w world, args []string) error{
 	"hold": worldHold, "contend": worldContend, "reap": worldReap, "headless": worldHeadless, "reuse": worldReuse,
-	"between": worldBetween,
+	"between": worldBetween, "nothing": func(world, []string) error { return nil },
 }
 
 func worldChild(args []string) error {
@@ -108,7 +129,7 @@ func worldChild(args []string) error {
 // enter turns the process's surroundings into w, before anything is read from
 // them.
 func (w world) enter() error {
-	if w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID {
+	if w.mountsItsOwn() {
 		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 			return err
 		}
@@ -129,6 +150,22 @@ func (w world) enter() error {
 	}
 	if w.Boot != "" {
 		if err := syscall.Mount(w.Boot, "/proc/sys/kernel/random/boot_id", "", syscall.MS_BIND, ""); err != nil {
+			return err
+		}
+	}
+	for _, m := range w.Mounts {
+		if err := m.mount(); err != nil {
+			return err
+		}
+	}
+	switch w.Proc {
+	case "":
+	case "none":
+		if err := syscall.Unmount("/proc", syscall.MNT_DETACH); err != nil {
+			return err
+		}
+	default:
+		if err := syscall.Mount("proc", "/proc", "proc", 0, w.Proc); err != nil {
 			return err
 		}
 	}
@@ -163,6 +200,21 @@ func (w world) enter() error {
 	}
 	if w.Stamp != 0 {
 		filelock.StampTickets(func() time.Time { return time.Now().Add(w.Stamp) })
+	}
+	return nil
+}
+
+func (m mounted) mount() error {
+	if !m.Image {
+		var flags uintptr
+		if m.Type == "" {
+			flags = syscall.MS_BIND
+		}
+		return os.NewSyscallError("mount", syscall.Mount(m.Source, m.Dir, m.Type, flags, m.Options))
+	}
+	out, err := exec.Command("mount", "-o", "loop", "-t", m.Type, m.Source, m.Dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mount: %w: %s", err, out)
 	}
 	return nil
 }

@@ -71,11 +71,16 @@ type examiner struct {
 
 // exam is what one look at a ticket found.
 type exam struct {
-	ticket   queue.Ticket // as it is now
-	name     ticket.Name
-	verdict  liveness.Verdict
-	gone     bool
-	nameless bool // it was removed from outside; the owner is inside nevertheless
+	ticket  queue.Ticket // as it is now
+	name    ticket.Name
+	verdict liveness.Verdict
+	gone    bool
+	// nameless: it was removed from outside, and the owner lives nevertheless:
+	// who leaves gives up its locks first. If it is inside, that counts. If it
+	// waits, then perhaps somebody is just sweeping the queue, of which the holder
+	// may have been the first and we shall be the last: for the grace it still
+	// stands in the way. By then our own ticket is gone, too.
+	nameless bool
 	tells    bool // its locks are seen here
 	doorway  bool // the owner may still be in its doorway
 	other    other
@@ -109,12 +114,15 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	if err != nil {
 		return x.failed(e, err)
 	}
-	if probe.Nameless && probe.Entry != liveness.Held {
+	if probe.Nameless && probe.Entry != liveness.Held && probe.Witness != liveness.Held {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = higher(t.Number, probe.Number)
-	evidence := x.memory.note(t.Name, e.name, &probe, head)
+	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
+	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
+		return x.failed(e, fs.ErrNotExist)
+	}
 	e.tells = x.view.Tells(e.name.Place)
 	evidence.Tells, evidence.Readable, evidence.Thorough = e.tells, readable, x.thorough
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
@@ -218,7 +226,11 @@ func (x *examiner) remove(e *exam) (err error) {
 	} else {
 		err = x.view.RemoveDead(e.ticket.Name)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case e.verdict.State == liveness.Stalled:
+		x.memory.rob(e.ticket.Name)
+	default:
 		x.memory.forget(e.ticket.Name)
 	}
 	return err

@@ -96,7 +96,7 @@ func TestLookNear(t *testing.T) {
 		{"swept, inside", n.lives(), &fakeTicket{probe: nameless(locked(held, held))}, []string{"open", "look"},
 			exam{verdict: liveness.Verdict{State: liveness.Inside}, nameless: true}, "entry held" + swept, nil, true},
 		{"swept, waits", n.lives(), &fakeTicket{probe: nameless(locked(free, held))}, []string{"open", "look"},
-			exam{gone: true}, "", nil, true},
+			exam{verdict: liveness.Verdict{State: liveness.Alive}, nameless: true}, "waits: witness held" + swept, nil, true},
 		{"swept, free", n.lives(), &fakeTicket{probe: nameless(locked(free, free))}, []string{"open", "look"},
 			exam{gone: true}, "", nil, true},
 		{"swept, entry not to be seen", n.lives(), &fakeTicket{probe: nameless(locked(unseen, unseen))}, []string{"open", "look"},
@@ -514,6 +514,22 @@ func TestKept(t *testing.T) {
 	require.Zero(t, b.opened())
 	require.Nil(t, k.find("a"))
 	k.close()
+}
+
+// TestSweptWaiter: one that waits and has lost its name by others stands in the
+// way for the grace, in which the sweeper comes to the others.
+func TestSweptWaiter(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		swept := queue.Ticket{Name: n.lives()}
+		x := examine(true, map[string]*fakeTicket{swept.Name: {probe: nameless(locked(free, held))}})
+		for _, gone := range []bool{false, true} {
+			e, err := x.look(swept, nil, false)
+			require.NoError(t, err)
+			require.Equal(t, gone, e.gone)
+			time.Sleep(liveness.Grace)
+		}
+	})
 }
 
 // TestAwaitSwept: whoever is inside is waited for by its entry lock, if its name

@@ -47,6 +47,9 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 			return c, true
 		}
 	}
+	if seen.Ahead > many {
+		return seen.First, seen.Known // a look at all of them takes its time
+	}
 	all, err := Inspect(cfg)
 	if err != nil {
 		return seen.First, seen.Known

@@ -44,8 +44,8 @@ func (k *kept) close() {
 	k.put(&k.inside, nil)
 }
 
-// sweptPoll is how often the entry lock of a ticket without a name is looked at:
-// no event tells of it.
+// sweptPoll is how often the locks of a ticket without a name are looked at: no
+// event tells of them.
 const sweptPoll = 20 * time.Millisecond
 
 // awaitSwept waits until none of the kept tickets' owners is inside that nobody

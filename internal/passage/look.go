@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
@@ -34,6 +35,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	x := p.examiner()
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
+	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
 	switch {
 	case err != nil:
 		return p.unseen(t, err)
@@ -43,6 +45,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		return e.ticket, queue.Gone, nil
 	}
 	p.failing = failing{}
+	p.noteSwept(&e)
 	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
@@ -52,6 +55,25 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		return e.ticket, queue.Provisional, nil
 	}
 	return e.ticket, queue.Final, nil
+}
+
+// sweptAfter is how long somebody must have been inside without a name to be
+// taken for swept. Who is just leaving is so for microseconds.
+const sweptAfter = 20 * time.Millisecond
+
+// noteSwept has those behind wait for a holder whose ticket was swept away, and
+// our own with it: they see only ours, and its entry lock tells as much as the
+// holder's.
+func (p *Passage) noteSwept(e *exam) {
+	switch now := time.Now(); {
+	case !e.nameless || e.verdict.State != liveness.Inside:
+		p.sweptSince = time.Time{}
+	case p.sweptSince.IsZero():
+		p.sweptSince = now
+	case now.Sub(p.sweptSince) >= sweptAfter:
+		p.dir.Enter() // which finds our name gone, or else does no harm
+		p.sweptSince = now.Add(unlimited)
+	}
 }
 
 // keep keeps an examined ticket open while it is watched, or inside.

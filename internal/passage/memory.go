@@ -32,6 +32,7 @@ type trace struct {
 	freeSince           time.Time // how long both locks have been free; zero: they are not
 	headSince           time.Time // how long it has been the lowest of all; zero: it is not
 	verdict             liveness.Verdict
+	robbed              bool // its owner lives, and this process removed it
 }
 
 const (
@@ -71,6 +72,21 @@ func (m *Memory) forget(file string) {
 	delete(m.traces, file)
 }
 
+// rob remembers that the ticket of a living owner was removed.
+func (m *Memory) rob(file string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(file, time.Now()).robbed = true
+}
+
+// robbed reports whether this process has removed a living owner's ticket.
+func (m *Memory) robbed(file string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.traces[file]
+	return t != nil && t.robbed
+}
+
 // age returns how long a ticket has been known; 0 is new.
 func (m *Memory) age(file string) time.Duration {
 	m.mu.Lock()
@@ -80,7 +96,8 @@ func (m *Memory) age(file string) time.Duration {
 }
 
 // note remembers a probe, and returns it together with what was remembered.
-// head is whether the ticket is the lowest of all.
+// head is whether the ticket is known to be the lowest of all, which it remains
+// until its number rises: others end above it.
 func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, head bool) liveness.Evidence {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,6 +109,7 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 	}
 	t.number = probe.Number
 	since(&t.freeSince, probe.Entry == liveness.Free && probe.Witness == liveness.Free, moved, now)
+	head = head || !moved && !t.headSince.IsZero()
 	since(&t.headSince, head && probe.Entry == liveness.Free, moved, now)
 	return liveness.Evidence{
 		Name: name, Entry: probe.Entry, Witness: probe.Witness,

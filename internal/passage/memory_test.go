@@ -72,10 +72,10 @@ func TestNote(t *testing.T) {
 			{after: sec, entry: free, witness: free, head: true, headed: 2 * sec, still: 3 * sec},
 			{after: sec, entry: free, witness: held, head: true, headed: 3 * sec, still: 4 * sec},
 		}},
-		{"at the head no more", []look{
+		{"at the head, as not every look knows", []look{
 			{entry: free, witness: held, head: true},
-			{after: sec, entry: free, witness: held, still: sec},
-			{after: sec, entry: free, witness: held, head: true, still: 2 * sec},
+			{after: sec, entry: free, witness: held, headed: sec, still: sec},
+			{after: sec, entry: free, witness: held, head: true, headed: 2 * sec, still: 2 * sec},
 		}},
 		{"inside, and back", []look{
 			{entry: free, witness: held, head: true},

@@ -94,15 +94,17 @@ type Passage struct {
 	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
 	bell      *wake.Bell                      // for those behind; nil where they need none
 
-	kept     kept   // others' tickets that stay open
-	watching string // the name of the ticket that is watched
-	try      bool
-	spread   bool      // the clocks of all ahead are running
-	reaped   bool      // the departed ahead were removed
-	patrolAt time.Time // when patrol is due
-	again    bool      // the last look failed: look again at the poll interval
-	failing  failing
-	since    time.Time // when it came to where it is
+	kept       kept   // others' tickets that stay open
+	watching   string // the name of the ticket that is watched
+	try        bool
+	spread     bool      // the clocks of all ahead are running
+	reaped     bool      // the departed ahead were removed
+	patrolAt   time.Time // when patrol is due
+	allInside  bool      // all that is ahead is one that was seen inside
+	sweptSince time.Time // since when one without a name has been inside ahead of us
+	again      bool      // the last look failed: look again at the poll interval
+	failing    failing
+	since      time.Time // when it came to where it is
 
 	entered  atomic.Bool
 	restarts []time.Time
@@ -264,17 +266,19 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		p.restarts = p.restarts[1:]
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
+	p.beating.Load().Stop()
+	// Whoever swept the queue removed the holder's ticket too: nobody who comes
+	// now sees that one, but we have it open. Our own stays as it is meanwhile, for
+	// those behind who have only ours.
+	p.kept.leave()
+	if err := p.kept.awaitSwept(ctx); err != nil {
+		return err
+	}
 	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 		return err
 	}
 	p.quiet()
 	p.lost.Store(false) // with a ticket that lets nobody in
-	// Whoever swept the queue removed the holder's ticket too: nobody who comes
-	// now sees that one, but we have it open.
-	p.kept.leave()
-	if err := p.kept.awaitSwept(ctx); err != nil {
-		return err
-	}
 	p.renew()
 	return p.join(ctx)
 }

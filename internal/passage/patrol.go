@@ -11,18 +11,20 @@ import (
 )
 
 const (
-	// patrolInterval is how often the next in line looks for what no event tells.
-	patrolInterval = time.Second
+	// patrolInterval is how often the next in line looks for what no event tells:
+	// what takes the grace to prove is proven by the second look.
+	patrolInterval = liveness.Grace + 50*time.Millisecond
 	// rarest is how many times as long those far behind take: the more they are,
 	// the more likely it is that somebody nearer has looked.
-	rarest = 10
+	rarest = 60
 )
 
 // schedulePatrol sets when patrol is due: as many intervals from now as there
-// are contenders ahead.
-func (p *Passage) schedulePatrol() {
-	_, ahead := p.contender.Ahead()
-	interval := patrolInterval * time.Duration(min(max(ahead, 1), rarest))
+// are contenders between us and the lowest, which leaves, in the case of the
+// next but one, a second to see that its turn has come to the one before us, and
+// the grace to see that it does not take it.
+func (p *Passage) schedulePatrol(ahead int) {
+	interval := patrolInterval * time.Duration(min(max(ahead-1, 1), rarest))
 	if !p.dir.OneKernel() {
 		interval = patrolInterval
 	}
@@ -34,11 +36,11 @@ func (p *Passage) schedulePatrol() {
 // who waits for another one would not notice. It returns queue.ErrGone if the
 // own ticket is gone.
 func (p *Passage) patrol() error {
-	p.schedulePatrol()
+	remaining := p.contender.AllAhead()
+	p.schedulePatrol(len(remaining))
 	if !p.dir.OneKernel() {
 		return p.patrolFar()
 	}
-	remaining := p.contender.AllAhead()
 	if len(remaining) < 2 {
 		return nil // the caller looks at it next
 	}
@@ -46,6 +48,7 @@ func (p *Passage) patrol() error {
 	if err != nil {
 		return err
 	}
+	p.schedulePatrol(len(remaining))
 	x := p.examiner()
 	for _, t := range remaining {
 		e, err := x.look(t, p.kept.find(t.Name), true)

@@ -19,6 +19,8 @@ const (
 	handOff = 250 * time.Microsecond
 	// longHold is the same for those who hold it long.
 	longHold = 10 * time.Millisecond
+	// unlimited is longer than any pause of a waiter's own.
+	unlimited = time.Hour
 )
 
 // Watch implements queue.Others.
@@ -33,14 +35,14 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	prompt := p.dir.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
 	complete := prompt && name.Lease == 0 && !name.Plain
-	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
+	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name, complete: complete}
 	p.watching = t.Name
-	p.schedulePatrol()
+	_, ahead := p.contender.Ahead()
+	p.schedulePatrol(ahead)
 	if !prompt {
 		w.Arm()
 		return w
 	}
-	_, ahead := p.contender.Ahead()
 	told := false
 	if ahead > many && !name.Plain {
 		told = w.Listen(name.Nonce, name.PID)
@@ -68,8 +70,10 @@ type watch struct {
 	p     *Passage
 	until queue.Ticket
 	owner ticket.Name // of until
-	ahead int         // at the last look
-	pause time.Duration
+	// complete: whatever ends the turn of one who is inside, the kernel tells.
+	complete bool
+	ahead    int // at the last look
+	pause    time.Duration
 }
 
 // Wait implements queue.Watch.
@@ -85,7 +89,11 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		p.reaped = true
 		p.reapDeparted(p.contender.AllAhead())
 	}
-	w.Limit(time.Until(p.patrolAt))
+	if p.allInside && w.complete && !w.Blind() {
+		w.Limit(unlimited) // nobody is ahead who might not take its turn
+	} else {
+		w.Limit(time.Until(p.patrolAt))
+	}
 	var err error
 	if soon || !w.Blind() || !p.dir.OneKernel() {
 		err = w.Waiter.Wait(ctx, soon)

@@ -18,16 +18,16 @@ func (o *Own) Remove() error {
 	o.times.Lock() // no heartbeat meanwhile, nor after
 	defer o.times.Unlock()
 	o.final = false
-	if o.entered && (o.waited || o.shared) {
-		// First, so that who keeps the ticket open finds the entry free as soon as
-		// it hears of the removal: to hear of it takes this processor from us more
-		// often than not. The entry ends with the descriptor in any case, but for
-		// heirs, who must not seem to be inside; so who found nobody else there
-		// saves the call, which is a fortieth of a free passage. (Should somebody
-		// just now remove the ticket as that of a stalled one, it seems to have been
-		// lost. The next one is let in rightly.)
-		giveUpEntry(o.fd)
-		o.entered = false
+	if o.entered && (o.waited || o.shared) || o.witnessed && o.h.entries() {
+		// First, so that who keeps the ticket open finds the locks free as soon as
+		// it hears of the removal, which takes this processor from us more often
+		// than not. They end with the descriptor in any case, but for heirs, who must
+		// not seem to be inside; so who found nobody else there saves the call, which
+		// is a fortieth of a free passage. (Should somebody just now remove the ticket
+		// as that of a stalled one, it seems to have been lost. The next one is let in
+		// rightly.)
+		giveUpLocks(o.fd)
+		o.entered, o.witnessed = false, false
 	}
 	if !o.h.oneKernel() {
 		o.close() // NFS only renames a file that is open
@@ -69,7 +69,8 @@ func (o *Own) close() {
 
 // Quit gives up all locks of a ticket that cannot be removed, and lets its lease
 // run out: others may remove it then, and must not take its owner for one that
-// waits. Remove may still be called.
+// waits. It closes the ticket, which is what they hear. Remove may still be
+// called.
 func (o *Own) Quit() error {
 	if o.h == nil {
 		return nil
@@ -77,12 +78,10 @@ func (o *Own) Quit() error {
 	o.times.Lock()
 	defer o.times.Unlock()
 	o.final = false
-	if !o.entered && !o.witnessed {
-		return nil
+	var err error
+	if o.entered || o.witnessed { // heirs may have the file open
+		err = wrap("lock", o.Path(), giveUpLocks(o.fd))
 	}
-	if err := giveUpLocks(o.fd); err != nil {
-		return wrap("lock", o.Path(), err)
-	}
-	o.entered, o.witnessed = false, false
-	return nil
+	o.close()
+	return err
 }

@@ -83,7 +83,6 @@ func TestLocks(t *testing.T) {
 				require.NoError(t, a.Quit())
 				requireLocks(t, b, liveness.Free, liveness.Free)
 				assert.Len(t, names(t, dir), 1)
-				enter(t, a)
 				require.NoError(t, a.Remove())
 				requireLocks(t, b, liveness.Free, liveness.Free)
 				assert.True(t, look(t, b).Nameless)
