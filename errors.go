@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -125,15 +124,6 @@ func (e *BusyError) LogValue() slog.Value {
 	)
 }
 
-// quote returns a path as it is written in messages: in quotes if it has
-// anything in it that would break a line or hide something.
-func quote(path string) string {
-	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
-		return quoted
-	}
-	return path
-}
-
 // textOf is an error's message as a part of another one; nil has none. The
 // system's errors have paths as they are.
 func textOf(err error) string {
@@ -141,23 +131,6 @@ func textOf(err error) string {
 		return ""
 	}
 	return escape(err.Error())
-}
-
-// escape writes what is no printable character as Go does in strings.
-func escape(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range text {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		}
-	}
-	return b.String()
 }
 
 // roundWait makes a duration short to read: three digits or so.

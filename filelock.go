@@ -69,6 +69,7 @@ type FileLock struct {
 	site    *site
 	line    *local.Line
 	passage passage.Config
+	log     journal
 
 	mu    sync.Mutex
 	holds []*hold
@@ -109,8 +110,9 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
 		Site: &l.site.passages,
 	}
-	if _, silent := cfg.log.(nothing); !silent {
-		l.passage.Observe = l.observe
+	l.log = journal{log: cfg.log, path: target}
+	if cfg.log != nil {
+		l.passage.Observe = l.log.observe
 	}
 	return l, nil
 }
@@ -220,10 +222,6 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	return fn(held)
 }
 
-// hold is one successful acquisition through a FileLock. Several may share a
-// grant.
-type hold struct{ grant *grant }
-
 func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	op := "acquire"
 	if try {
@@ -245,18 +243,21 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		defer cancel()
 	}
 	var began time.Time
-	if try || ctx.Done() != nil || l.debugging() {
+	if try || ctx.Done() != nil || l.log.debugging() {
 		began = time.Now() // else nobody asks how long it waited
 	}
-	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
-	h := &asked.hold
-	g, err := l.site.claim(ctx, asked)
-	if g == asked {
+	own := &struct { // allocated together
+		grant
+		hold
+	}{grant: grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}}
+	g, err := l.site.owners.claim(ctx, &own.grant)
+	if g == &own.grant {
 		err = l.enter(ctx, g, began)
 	}
 	if err != nil {
-		return nil, l.failure(ctx, op, asked, began, err)
+		return nil, l.failure(ctx, op, &own.grant, began, err)
 	}
+	h := &own.hold
 	h.grant = g
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
@@ -271,9 +272,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
-	l.site.settle(g, p)
-	if err == nil && l.debugging() {
-		l.logAcquired(p, time.Since(began))
+	l.site.owners.settle(g, p)
+	if err == nil && l.log.debugging() {
+		l.log.acquired(p, time.Since(began))
 	}
 	return err
 }
@@ -321,7 +322,7 @@ func (l *FileLock) take(h *hold) error {
 
 // release gives back a hold that was taken out of l's.
 func (l *FileLock) release(h *hold) error {
-	if err := l.site.release(h.grant, l.cfg.batch); err != nil {
+	if err := l.site.owners.release(h.grant, l.cfg.batch); err != nil {
 		return &Error{Op: "release", Path: l.path, Err: err}
 	}
 	return nil

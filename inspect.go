@@ -71,7 +71,9 @@ func Reap(path string, opts ...Option) ([]Ticket, error) {
 	}
 	var reaped []Ticket
 	err = passage.Reap(context.Background(), &l.passage, func(c turn.Contender) {
-		l.observe(turn.Event{Step: turn.Reclaimed, Other: c})
+		if l.passage.Observe != nil {
+			l.passage.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
+		}
 		reaped = append(reaped, newTicket(c))
 	})
 	if err != nil {

@@ -17,15 +17,16 @@ type Logger interface {
 	Core() zapcore.Core
 }
 
-// nothing is the logger that logs nothing.
-type nothing struct{}
-
-func (nothing) Check(zapcore.Level, string) *zapcore.CheckedEntry { return nil }
-
-func (nothing) Core() zapcore.Core { return zapcore.NewNopCore() }
+// journal writes what happens at one lock to a logger, or to none.
+type journal struct {
+	log  Logger // nil: nobody reads it
+	path string
+}
 
 // debugging guards what costs an allocation where everybody passes.
-func (l *FileLock) debugging() bool { return l.cfg.log.Core().Enabled(zapcore.DebugLevel) }
+func (j *journal) debugging() bool {
+	return j.log != nil && j.log.Core().Enabled(zapcore.DebugLevel)
+}
 
 // steps are the messages for what happens to a passage.
 var steps = [...]struct {
@@ -44,16 +45,16 @@ var steps = [...]struct {
 }
 
 // observe logs what happens to a passage.
-func (l *FileLock) observe(e turn.Event) {
+func (j *journal) observe(e turn.Event) {
 	step := steps[e.Step]
-	if step.level == zapcore.DebugLevel && !l.debugging() {
+	if step.level == zapcore.DebugLevel && !j.debugging() {
 		return
 	}
-	entry := l.cfg.log.Check(step.level, step.msg)
+	entry := j.log.Check(step.level, step.msg)
 	if entry == nil {
 		return
 	}
-	fields := []zapcore.Field{text("path", l.path), text("ticket", filepath.Base(e.ID))}
+	fields := []zapcore.Field{text("path", j.path), text("ticket", filepath.Base(e.ID))}
 	if o := e.Other; o.ID != "" {
 		key := "other"
 		if e.Step == turn.Waits {
@@ -76,9 +77,9 @@ func (l *FileLock) observe(e turn.Event) {
 	entry.Write(fields...)
 }
 
-func (l *FileLock) logAcquired(p turn.Passage, waited time.Duration) {
-	if entry := l.cfg.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
-		entry.Write(text("path", l.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
+func (j *journal) acquired(p turn.Passage, waited time.Duration) {
+	if entry := j.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
+		entry.Write(text("path", j.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
 	}
 }
 

@@ -41,7 +41,6 @@ func newConfig(opts []Option) (config, error) {
 		poll:  DefaultPollInterval,
 		batch: DefaultBatch,
 		mode:  DefaultFileMode,
-		log:   nothing{},
 	}
 	for i, o := range opts {
 		if o == nil {
