@@ -106,7 +106,7 @@ func TestStateOutOfRange(t *testing.T) {
 		require.Equal(t, want, state.String())
 		text, err := json.Marshal(filelock.Ticket{State: state})
 		require.NoError(t, err)
-		require.Contains(t, string(text), fmt.Sprintf("%q:%q", "State", want))
+		require.Contains(t, string(text), fmt.Sprintf("%q:%q", "state", want))
 		require.Contains(t, filelock.Ticket{State: state}.String(), want)
 	}
 }
