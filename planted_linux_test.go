@@ -246,6 +246,9 @@ func crowds(t *testing.T, round func(t *testing.T) (*locktest.Guard, []string)) 
 	var holds int64
 	for i := range attempts() {
 		guard, said := round(t)
+		for again := 0; guard.Holds() == 0 && again < 5; again++ {
+			guard, said = round(t) // nobody came in while the machine was busy
+		}
 		if i == 0 {
 			t.Log(strings.Join(said, "; "))
 		}
