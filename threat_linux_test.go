@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -496,7 +496,8 @@ var lies = map[string]struct {
 	"a ticket at the end of time": {
 		plant: func(t *testing.T, path string) string {
 			file := plant(t, path, func(n *ticket.Name) { n.PID = unusedPID })
-			end := unix.Timespec{Sec: math.MaxInt64, Nsec: 999_999_999}
+			end := unix.Timespec{Nsec: 999_999_999}
+			end.Sec = 1<<(8*unsafe.Sizeof(end.Sec)-1) - 1
 			require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, file, []unix.Timespec{end, end}, 0))
 			return file
 		},
