@@ -253,9 +253,9 @@ func crowds(t *testing.T, round func(t *testing.T) (*locktest.Guard, []string)) 
 			t.Log(strings.Join(said, "; "))
 		}
 		require.Zero(t, guard.Overlaps(), "%v", said)
-		require.Positive(t, guard.Holds(), "%v", said)
 		holds += guard.Holds()
 	}
+	require.Positive(t, holds, "nobody was ever inside")
 	t.Logf("%d rounds, %d holds, 0 overlaps", attempts(), holds)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -359,6 +359,25 @@ func TestReaderOfTheDead(t *testing.T) {
 	requireNoTickets(t, dir)
 }
 
+// TestReaderDelays: a reader that locks the witness of a holder makes those who
+// wait for it take its release for a sweep, for the grace.
+func TestReaderDelays(t *testing.T) {
+	t.Parallel()
+	dir, path := readable(t)
+	children := line(t, path, 2)
+	readLocks(t, dir, 1, 2)
+	children[0].Go()
+	children[0].Expect("released")
+	began := time.Now()
+	children[1].Expect("held")
+	took := time.Since(began)
+	t.Logf("the next one entered %v after the release", took.Round(time.Millisecond))
+	require.Greater(t, took, liveness.Grace/2, "should that be mended, SECURITY.md is to say so")
+	require.Less(t, took, liveness.Grace+500*time.Millisecond)
+	children[1].Go()
+	children[1].Expect("released")
+}
+
 // TestReaderOfTheDeadElsewhere: where other kernels take part, a held witness is
 // the last word. The reader blocks for as long as it likes.
 func TestReaderOfTheDeadElsewhere(t *testing.T) {
@@ -396,7 +415,7 @@ func TestReadersMakeNoTwo(t *testing.T) {
 			reader.Expect("ready")
 			defer reader.Kill()
 		}
-		return visitors(t, dir, 500*time.Millisecond, nil, world{UID: alice}, world{UID: alice}, world{})
+		return visitors(t, dir, 1200*time.Millisecond, nil, world{UID: alice}, world{UID: alice}, world{})
 	})
 }
 
@@ -477,7 +496,8 @@ var lies = map[string]struct {
 	"a ticket at the end of time": {
 		plant: func(t *testing.T, path string) string {
 			file := plant(t, path, func(n *ticket.Name) { n.PID = unusedPID })
-			end := unix.Timespec{Sec: math.MaxInt64, Nsec: 999_999_999}
+			end := unix.Timespec{Nsec: 999_999_999}
+			end.Sec = 1<<(8*unsafe.Sizeof(end.Sec)-1) - 1
 			require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, file, []unix.Timespec{end, end}, 0))
 			return file
 		},
