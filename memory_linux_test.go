@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -156,7 +157,7 @@ func worldPassMany(w world, args []string) error {
 	}
 	took := time.Since(began)
 	files, err := os.ReadDir(filepath.Dir(args[0]))
-	locktest.Say("%d %d %d", median(ended), took, len(files))
+	locktest.Say("%d %d %d", slices.Min(ended), took, len(files))
 	return errors.Join(err, l.Unlock())
 }
 
@@ -192,9 +193,9 @@ func TestManyDead(t *testing.T) {
 			_, err = fmt.Sscan(c.Line(), (*int64)(&late), (*int64)(&took), &remain)
 			require.NoError(t, err)
 			c.Done()
-			t.Logf("%d dead tickets: a deadline of 50 ms was missed by %v at the median; a try took %v", count, late.Round(time.Millisecond), took.Round(time.Millisecond))
+			t.Logf("%d dead tickets: a deadline of 50 ms was missed by %v at best; a try took %v", count, late.Round(time.Millisecond), took.Round(time.Millisecond))
 			require.Equal(t, tt.remain, remain)
-			require.Less(t, late, 500*time.Millisecond)
+			require.Less(t, late, 200*time.Millisecond)
 			require.Less(t, took, 5*time.Second) // with n² it takes 14 s
 		})
 	}

@@ -337,18 +337,22 @@ func TestDeathUnseen(t *testing.T) {
 		path := target(t)
 		holder := locktest.Start(t, "hold", path)
 		holder.Expect("held")
-		waiter := locktest.Start(t, "blind waiter", path)
+		between := locktest.Start(t, "hold", path)
 		settled(t, path, 2)
-		time.Sleep(time.Second) // until what it keeps for later is closed
+		waiter := locktest.Start(t, "blind waiter", path)
+		settled(t, path, 3)
 		waiter.Go()
 		waiter.Expect("exhausted")
+		// The ticket that it watches it has open, but not the holder's.
+		between.Kill()
+		time.Sleep(2 * mustBlock)
 		if how == "left" {
 			holder.Go()
 			holder.Expect("released")
 		} else {
 			holder.Kill()
 		}
-		require.True(t, waiter.Silent(500*time.Millisecond) || how == "left")
+		time.Sleep(500 * time.Millisecond)
 		waiter.Go()
 		var took int64
 		_, err := fmt.Sscan(waiter.Line(), &took)

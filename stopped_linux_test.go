@@ -77,11 +77,12 @@ func TestStoppedRow(t *testing.T) {
 	require.Less(t, took, 2*recovery)
 }
 
-// TestStopStorm stops and continues contenders at random, for about as long as
-// the grace, wherever they are: in the doorway, waiting, inside or leaving.
+// TestStopStorm stops and continues contenders at random, wherever they are: in
+// the doorway, waiting, inside or leaving; some for a moment, and some for so long
+// that they are passed.
 func TestStopStorm(t *testing.T) {
 	t.Parallel()
-	lasts := 2 * time.Second
+	lasts := 5 * time.Second
 	if *soak > 0 {
 		lasts = *soak
 	}
@@ -93,13 +94,13 @@ func TestStopStorm(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var children []*locktest.Child
 	for range processes {
-		children = append(children, locktest.Start(t, "survivor", dir))
+		children = append(children, locktest.Start(t, "survivor", dir, 100*time.Microsecond))
 	}
 	eventually(t, "the first holds", func() bool { return guard.Word(wordHolds).Load() > 0 })
 
 	due := map[*locktest.Child]time.Time{} // when the stopped ones go on
 	stops := 0
-	for began := time.Now(); time.Since(began) < lasts; time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < lasts; time.Sleep(time.Duration(random.Int64N(int64(mustBlock)))) {
 		for c, at := range due {
 			if time.Now().After(at) {
 				proceed(t, c)
@@ -112,7 +113,11 @@ func TestStopStorm(t *testing.T) {
 		}
 		require.NoError(t, unix.Kill(c.Pid(), unix.SIGSTOP))
 		stops++
-		due[c] = time.Now().Add(time.Duration(random.Int64N(int64(liveness.Grace * 3 / 2))))
+		after := time.Duration(random.Int64N(int64(mustBlock)))
+		if random.IntN(10) == 0 {
+			after = recovery + time.Duration(random.Int64N(int64(liveness.Grace/2)))
+		}
+		due[c] = time.Now().Add(after)
 	}
 	for c := range due {
 		proceed(t, c)
