@@ -154,7 +154,7 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 // the first in the queue may be dead but the proof takes a second, and, where
 // other kernels take part (network filesystems, FUSE, and all systems but
 // Linux), while others have arrived within the last second. Then it waits at
-// most a second and a half.
+// most a second and a half, or six times as long as it took to get in line there.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }

@@ -65,6 +65,7 @@ type examiner struct {
 	memory *Memory
 	// thorough asks for what is for display only.
 	thorough bool
+	mayArrive time.Duration // see Site
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
 }
@@ -145,8 +146,8 @@ func (x *examiner) lookFar(e exam, self liveness.Identity) (exam, error) {
 		evidence.Witness, evidence.Readable = x.askWitness(e.ticket.Name)
 	}
 	x.decide(&e, self, evidence)
-	// Nobody shows here that its doorway is behind it. It takes less than this.
-	e.doorway = x.memory.age(e.ticket.Name) < liveness.Grace
+	// Nobody shows here that its doorway is behind it.
+	e.doorway = x.memory.age(e.ticket.Name) < x.mayArrive
 	return e, nil
 }
 

@@ -24,7 +24,7 @@ import (
 func examine(oneKernel bool, tickets map[string]*fakeTicket) *examiner {
 	v := &fakeView{oneKernel: oneKernel, tells: oneKernel, tickets: tickets}
 	return &examiner{
-		view: v, queue: &testQueue, memory: &Memory{}, thorough: true,
+		view: v, queue: &testQueue, memory: &Memory{}, thorough: true, mayArrive: (&Site{}).mayArrive(),
 		apart: func() (view, func(), error) { return v, func() {}, nil },
 	}
 }
@@ -221,6 +221,12 @@ func TestDoorwayFar(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		require.False(t, doorway())
 	})
+	// Where it took us longer, it may take others longer, too.
+	var slow Site
+	slow.doorway.Store(int64(2 * time.Second))
+	require.Equal(t, 6*time.Second, slow.mayArrive())
+	slow.doorway.Store(int64(time.Millisecond))
+	require.Equal(t, liveness.Grace, slow.mayArrive())
 }
 
 // TestLookRaises: a number is the highest that was seen of it.

@@ -14,7 +14,9 @@ import (
 )
 
 func (c *Config) examiner(dir directory) examiner {
-	return examiner{view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView}
+	return examiner{
+		view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView, mayArrive: c.Site.mayArrive(),
+	}
 }
 
 func (c *Config) openView() (view, func(), error) {
@@ -32,6 +34,10 @@ func (p *Passage) examiner() examiner {
 // Look implements queue.Others.
 func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	_, ahead := p.contender.Ahead()
+	if !p.timed && !p.dir.OneKernel() {
+		p.timed = true
+		p.cfg.Site.doorway.Store(int64(time.Since(p.since)))
+	}
 	x := p.examiner()
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
@@ -92,7 +98,7 @@ func (p *Passage) keep(e *exam) {
 // arrivedWith reports whether t came at about the same time as this ticket, by
 // the clock of the filesystem.
 func (p *Passage) arrivedWith(t queue.Ticket) bool {
-	soonest, ok := t.Number.Add(liveness.Grace)
+	soonest, ok := t.Number.Add(p.cfg.Site.mayArrive())
 	return ok && p.contender.Own().Number.Compare(soonest) <= 0
 }
 

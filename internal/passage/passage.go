@@ -59,7 +59,19 @@ type Site struct {
 	// prompt: the directory is known to be on a filesystem that this kernel alone
 	// mounts, which answers without asking anybody.
 	prompt atomic.Bool
+	// doorway is how long it took the last passage to get in line, where that
+	// takes messages to a server: others take about as long.
+	doorway atomic.Int64
 }
+
+// mayArrive is how long after it was first seen a ticket's owner may still be in
+// its doorway, where nothing tells that it is behind it.
+func (s *Site) mayArrive() time.Duration {
+	return max(liveness.Grace, arrivals*time.Duration(s.doorway.Load()))
+}
+
+// arrivals is how many times as long as we others may take to get in line.
+const arrivals = 3
 
 // TicketDir is what a passage needs of ticketdir.Own.
 type TicketDir interface {
@@ -106,6 +118,7 @@ type Passage struct {
 	failing    failing
 	since      time.Time // when it came to where it is
 
+	timed    bool // it is known how long its doorway took
 	entered  atomic.Bool
 	restarts []time.Time
 	lost     atomic.Bool
@@ -154,6 +167,7 @@ func (p *Passage) join(context.Context) error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
+	p.timed = false
 	if prompt := p.dir.OneKernel(); prompt != p.cfg.Site.prompt.Load() {
 		p.cfg.Site.prompt.Store(prompt)
 	}
@@ -189,7 +203,8 @@ func (p *Passage) Wait(ctx context.Context) error {
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
+	patience := tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
 	defer cancel()
 	p.try = true
 	err := p.bounded(ctx, p.wait)
