@@ -3,9 +3,11 @@ package filelock_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +99,9 @@ func TestSweptQueue(t *testing.T) {
 					children[0].Expect("held")
 				}
 				settled(t, path, i+1)
+				if i > 0 {
+					eventually(t, "its look at the one before it", func() bool { return openTickets(t, children[i].Pid(), path) >= 2 })
+				}
 			}
 			holder, waiting := children[0], children[1:]
 			require.NoError(t, tt.sweep(path))
@@ -120,6 +125,19 @@ func TestSweptQueue(t *testing.T) {
 			requireNoTickets(t, filepath.Dir(path))
 		})
 	}
+}
+
+// openTickets returns how many tickets of a lock a process has open.
+func openTickets(t *testing.T, pid int, path string) (n int) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	require.NoError(t, err)
+	for _, file := range files {
+		if to, err := os.Readlink(file); err == nil && strings.HasPrefix(to, path+".lock.") {
+			n++
+		}
+	}
+	return n
 }
 
 // nextHolder returns which of the children says next that it holds: the order

@@ -143,10 +143,18 @@ func (c *Child) Expect(want string) {
 	}
 }
 
-// Silent reports whether the child prints nothing for d.
+// Silent reports whether the child prints nothing for d. What it does print is
+// logged.
 func (c *Child) Silent(d time.Duration) bool {
+	c.t.Helper()
 	select {
-	case <-c.lines:
+	case line, ok := <-c.lines:
+		if ok {
+			c.t.Logf("the child printed %q", line)
+		} else {
+			c.Wait()
+			c.t.Logf("the child ended: %v\n%s", c.err, c.errs.String())
+		}
 		return false
 	case <-time.After(d):
 		return true
