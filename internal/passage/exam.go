@@ -79,6 +79,9 @@ type exam struct {
 	other    other
 }
 
+// errUnseen is of a ticket without a name whose owner was inside.
+var errUnseen = errors.New("its locks cannot be seen at present, and its owner was inside")
+
 // look examines a ticket; head is whether it is the lowest of all. open is the
 // ticket if it is open already. The caller owes a close of what is in the
 // result's other, unless that is open itself.
@@ -107,7 +110,11 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	if err != nil {
 		return x.failed(e, err)
 	}
-	if probe.Nameless && probe.Entry != liveness.Held {
+	switch {
+	case !probe.Nameless || probe.Entry == liveness.Held:
+	case probe.Entry == liveness.Unseen && x.memory.entered(t.Name):
+		return x.failed(e, errUnseen) // it may be so still
+	default:
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.nameless = probe.Nameless
