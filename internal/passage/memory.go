@@ -31,6 +31,7 @@ type trace struct {
 	beatSince           time.Time // how long the heartbeat has been as it is
 	freeSince           time.Time // how long both locks have been free; zero: they are not
 	headSince           time.Time // how long it has been the lowest of all; zero: it is not
+	entered             bool      // the entry was held when it was last seen
 	verdict             liveness.Verdict
 	robbed              bool // its owner lives, and this process removed it
 }
@@ -108,6 +109,9 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 		t.beat, t.beatSince = probe.Beat, now
 	}
 	t.number = probe.Number
+	if probe.Entry != liveness.Unseen {
+		t.entered = probe.Entry == liveness.Held
+	}
 	since(&t.freeSince, probe.Entry == liveness.Free && probe.Witness == liveness.Free, moved, now)
 	head = head || !moved && !t.headSince.IsZero()
 	since(&t.headSince, head && probe.Entry == liveness.Free, moved, now)
@@ -115,6 +119,14 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 		Name: name, Entry: probe.Entry, Witness: probe.Witness,
 		FreeFor: elapsed(t.freeSince, now), HeadFor: elapsed(t.headSince, now), StillFor: now.Sub(t.beatSince),
 	}
+}
+
+// entered reports whether a ticket's entry was held when it was last seen.
+func (m *Memory) entered(file string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.traces[file]
+	return t != nil && t.entered
 }
 
 // since keeps in at the time from which on something has been so.

@@ -73,7 +73,11 @@ func (o *Other) Look() (p Probe, err error) {
 		read = freshFile
 	}
 	st, err := read(o.fd)
-	if err != nil {
+	switch {
+	case err == nil:
+	case o.h.entries(): // the owner may be inside even if the name is gone
+		return p, wrap("stat", o.path(), notAbsent(err))
+	default:
 		return p, wrap("stat", o.path(), o.h.unlessGone(o.name, err))
 	}
 	p.Number, p.Beat, p.Nameless = st.modified, st.beat(), st.nlink == 0
