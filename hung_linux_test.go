@@ -168,8 +168,8 @@ func (f *fuse) stopped() bool {
 	return err == nil
 }
 
-// ending is how one wait ended.
-type ending struct {
+// waitEnding is how one wait ended.
+type waitEnding struct {
 	way  string
 	late time.Duration // after its moment
 	err  error         // nil: as it should
@@ -179,7 +179,7 @@ type ending struct {
 // over.
 type attempt struct {
 	way string
-	run func() ending
+	run func() waitEnding
 }
 
 // hungAttempts are the ways to wait for the lock of path, for so long. Each has a
@@ -190,10 +190,10 @@ func hungAttempts(t *testing.T, path string, patience time.Duration) (all []atte
 		l := newLock(t, path, opts...)
 		l.OwnLine()
 		locks = append(locks, l)
-		all = append(all, attempt{way, func() ending {
+		all = append(all, attempt{way, func() waitEnding {
 			began := time.Now()
 			err := call(l)
-			e := ending{way: way, late: time.Since(began) - patience}
+			e := waitEnding{way: way, late: time.Since(began) - patience}
 			switch {
 			case err == nil:
 				e.err = errors.New("it was granted")
@@ -237,16 +237,16 @@ func commands(t *testing.T, path string, patience time.Duration) []attempt {
 	limited := run("-w", patience, path, "echo", "granted")
 	patient := run(path, "echo", "granted")
 	return []attempt{
-		{"filelock run -w", func() ending {
+		{"filelock run -w", func() waitEnding {
 			e := outcome(limited, "exit status 75")
 			e.late = time.Since(began) - patience
 			return e
 		}},
-		{"filelock run, SIGTERM", func() ending {
+		{"filelock run, SIGTERM", func() waitEnding {
 			time.Sleep(time.Until(began.Add(patience)))
 			killed := time.Now()
 			if err := patient.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				return ending{err: err}
+				return waitEnding{err: err}
 			}
 			e := outcome(patient, "exit status 143")
 			e.late = time.Since(killed)
@@ -256,18 +256,18 @@ func commands(t *testing.T, path string, patience time.Duration) []attempt {
 }
 
 // outcome waits for a command's end.
-func outcome(c *locktest.Child, want string) ending {
+func outcome(c *locktest.Child, want string) waitEnding {
 	c.Wait()
 	if got := c.Cmd.ProcessState.String(); got != want {
-		return ending{err: fmt.Errorf("%s, want %s", got, want)}
+		return waitEnding{err: fmt.Errorf("%s, want %s", got, want)}
 	}
-	return ending{}
+	return waitEnding{}
 }
 
 // begin runs all hungAttempts at once, and returns what waits for their endings and
 // checks that each ended at its moment, as it should.
 func begin(all []attempt) (requireEndings func(t *testing.T)) {
-	endings := make(chan ending, len(all))
+	endings := make(chan waitEnding, len(all))
 	missing := map[string]bool{}
 	for _, a := range all {
 		missing[a.way] = true
@@ -409,12 +409,12 @@ func TestHungFilesystem(t *testing.T) {
 		// One of them stands behind the holder in this process's own line.
 		behind := newLock(t, path)
 		locks = append(locks, behind)
-		ways = append(ways, attempt{"Acquire in the line", func() ending {
+		ways = append(ways, attempt{"Acquire in the line", func() waitEnding {
 			ctx, cancel := context.WithTimeout(context.Background(), hungPatience)
 			defer cancel()
 			began := time.Now()
 			err := behind.Acquire(ctx)
-			e := ending{late: time.Since(began) - hungPatience}
+			e := waitEnding{late: time.Since(began) - hungPatience}
 			if !errors.Is(err, context.DeadlineExceeded) {
 				e.err = fmt.Errorf("it returned %w", err)
 			}
