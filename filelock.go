@@ -7,9 +7,13 @@
 //     on every filesystem that shows a process the names it created itself and
 //     those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
-//     who arrives later, processes and goroutines alike.
-//   - Recovery: a contender that dies, however, is passed by. Its ticket is
-//     removed when there is proof of its death, and never without.
+//     who arrives later, processes and goroutines alike, unless it does not take
+//     its turn.
+//   - Recovery: a contender that dies, however, is passed by. On local
+//     filesystems of Linux, so is one that is stopped when its turn has come, or
+//     that nothing shows to be there: that costs it its place, and never lets two
+//     in. Elsewhere a ticket is removed only when there is proof of its owner's
+//     death.
 //   - Cancellation: a wait ends when its context does, and leaves nothing.
 //
 // # Not guaranteed
@@ -154,7 +158,9 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 // the first in the queue may be dead but the proof takes a second, and, where
 // other kernels take part (network filesystems, FUSE, and all systems but
 // Linux), while others have arrived within the last second. Then it waits at
-// most a second and a half, or six times as long as it took to get in line there.
+// most a second and a half, or somewhat longer where it took long to get in line.
+// Where the filesystem does not answer it gives up after eight seconds:
+// ErrUnanswered.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
@@ -242,6 +248,11 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, l.cfg.timeout, ErrTimeout)
 		defer cancel()
 	}
+	if try && !l.site.passages.Prompt() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, tryLimit)
+		defer cancel()
+	}
 	var began time.Time
 	if try || ctx.Done() != nil || l.log.debugging() {
 		began = time.Now() // else nobody asks how long it waited
@@ -265,6 +276,10 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	return h, nil
 }
 
+// tryLimit is how long a try waits for a filesystem that does not answer: longer
+// than a try takes on one that does.
+const tryLimit = 8 * time.Second
+
 // enter takes the lock for a new grant.
 func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	acquire := l.line.Acquire
@@ -283,7 +298,7 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	var leaving *local.LeaveError
 	if errors.As(err, &leaving) {
-		return errors.Join(l.busy(ctx, op, g, began, err), &Error{Op: "release", Path: l.path, Err: leaving.Err})
+		return errors.Join(l.busy(ctx, op, g, began, leaving.Failure), &Error{Op: "release", Path: l.path, Err: leaving.Err})
 	}
 	return l.busy(ctx, op, g, began, err)
 }

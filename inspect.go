@@ -57,8 +57,9 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 }
 
 // Reap removes the tickets of dead owners from the queue of path and returns
-// them. It removes nothing without proof of death; where a proof takes time,
-// as for an owner whose locks are all free, it waits for that, about a second.
+// them. Where a proof takes time, as for an owner whose locks are all free, it
+// waits for that, about a second. (An owner that takes longer than that to get in
+// line starts anew.)
 // Options as for Inspect.
 //
 // There is no need to call it: waiters do the same for the tickets ahead of

@@ -30,7 +30,7 @@ const reapUsage = `Usage: filelock reap [flags] TARGET
 
 Reap removes the tickets of dead owners from the queue of TARGET, and shows them.
 Nobody needs to call it: whoever waits does the same. A proof may take a second.
-It never removes what may be alive.
+It never takes the lock from who holds it.
 
 Flags:
 

@@ -36,7 +36,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	_, ahead := p.contender.Ahead()
 	if !p.timed && !p.dir.OneKernel() {
 		p.timed = true
-		p.cfg.Site.doorway.Store(int64(time.Since(p.since)))
+		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
 	}
 	x := p.examiner()
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)

@@ -42,6 +42,10 @@ const (
 	// oldAfter is when a trace may be forgotten. It is longer than most leases,
 	// whose end takes that long to see.
 	oldAfter = 10 * time.Minute
+	// crowded is so many that most are of attempts that come and go: what stands
+	// in somebody's way is looked at more often than briefly.
+	crowded = 4096
+	briefly = 10 * time.Second
 )
 
 // of returns the trace of a ticket, a new one if there is none. m.mu is held.
@@ -52,8 +56,12 @@ func (m *Memory) of(file string, now time.Time) *trace {
 			m.traces, m.prune = map[string]*trace{}, pruneFrom
 		}
 		if len(m.traces) >= m.prune {
+			limit := oldAfter
+			if len(m.traces) > crowded {
+				limit = briefly
+			}
 			for name, old := range m.traces {
-				if now.Sub(old.lastSeen) > oldAfter {
+				if now.Sub(old.lastSeen) > limit {
 					delete(m.traces, name)
 				}
 			}

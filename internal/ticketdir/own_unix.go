@@ -21,6 +21,7 @@ type Own struct {
 	raised []string // our raised entries
 	listings
 
+	placed    bool // its name says that there are locks
 	entered   bool // the entry lock was taken
 	witnessed bool // the witness was taken
 	shared    bool // others may have the descriptor
@@ -53,8 +54,13 @@ func (o *Own) Path() string { return o.path(o.name) }
 
 // Witness returns a duplicate of the open ticket. While any duplicate is open,
 // here or in a child process, the witness is held. errors.ErrUnsupported: there
-// are no locks here.
+// are no locks here. It is safe to call beside the other methods.
 func (o *Own) Witness() (*os.File, error) {
+	o.times.Lock() // others may ask, too, and Remove waits
+	defer o.times.Unlock()
+	if o.h == nil {
+		return nil, wrap("lock", o.Path(), os.ErrClosed) // given back meanwhile
+	}
 	if err := o.open(); err != nil {
 		return nil, wrap("open", o.Path(), err)
 	}
