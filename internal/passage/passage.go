@@ -231,13 +231,18 @@ func (p *Passage) Try(ctx context.Context) error {
 	defer cancel()
 	p.try = true
 	err := p.ended(p.bounded(ctx, p.wait))
-	if err == nil || unanswered(err) {
-		return err
-	}
-	if errors.Is(err, queue.ErrBusy) || errors.Is(context.Cause(ctx), turn.ErrBusy) && errors.Is(err, ctx.Err()) {
+	if errors.Is(err, queue.ErrBusy) {
 		return turn.ErrBusy
 	}
-	return err
+	if err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), turn.ErrBusy) || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	// Its own patience has ended. A server that is slow may be just about to answer
+	// a call; what is known is whether somebody is ahead.
+	if unanswered(err) && p.Report().Ahead == 0 {
+		return err
+	}
+	return turn.ErrBusy
 }
 
 // wait goes through the queue, with as many tickets as it takes: one that was
