@@ -30,7 +30,7 @@
 //     through the same kind of mount.
 //   - Where a filesystem is shared by several machines, the death of a process
 //     on another machine cannot be seen, and its ticket blocks until an
-//     operator removes it.
+//     operator removes it, or its lease runs out.
 //   - Programs that follow the plain rule of the Python package
 //     simple-file-lock need WithPlainPeers.
 //   - Two hard links to one file, and two spellings that differ in case only
@@ -172,8 +172,9 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 	return err
 }
 
-// Unlock gives back what the last Acquire or TryLock through l took. Any
-// goroutine may call it; each call takes one hold.
+// Unlock gives back what the last Acquire, TryLock or Hold through l took. Any
+// goroutine may call it; each call takes one hold. (Do not mix it with Hold's
+// release on one FileLock.)
 //
 // It returns within the time of a few system calls, or after five seconds where
 // the filesystem does not answer. The error is an *Error. It matches

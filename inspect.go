@@ -31,7 +31,8 @@ func (q Queue) Holder() (Ticket, bool) {
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait. Of the
-// options only WithQueueDir, WithCreateDirs and WithLogger matter.
+// options only WithQueueDir and WithLogger matter (and WithCreateDirs, which
+// creates what is missing here, too).
 //
 // The queue may have changed by the time Inspect returns. The verdicts are
 // those of one look: what takes time to prove is Unknown or Alive here, as an
@@ -47,7 +48,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: l.path, Err: err}
 	}
-	q := Queue{Path: l.path}
+	q := Queue{Path: l.path, Tickets: []Ticket{}}
 	for _, c := range all {
 		t := newTicket(c)
 		t.fillProcess()

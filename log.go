@@ -72,7 +72,11 @@ func (j *journal) observe(e turn.Event) {
 		fields = append(fields, duration("held", e.For))
 	}
 	if e.Err != nil {
-		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: explain(e.Err)})
+		why := e.Err
+		if e.Step != turn.Restarted { // which accuses nobody: it may just have been stopped
+			why = explain(why)
+		}
+		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: why})
 	}
 	entry.Write(fields...)
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -23,7 +24,8 @@ Flags:
       --json            as JSON: {"path", "tickets": [{"host", "pid", "state", ...}]}
       --queue-dir DIR   where the queue is, if not beside TARGET
 
-The exit code is 0 whether or not the lock is held.
+The exit code is 0 whether or not the lock is held. If nobody holds it or waits,
+nothing is printed.
 `
 
 const reapUsage = `Usage: filelock reap [flags] TARGET
@@ -86,7 +88,7 @@ func lookMain(name, usage string, args []string, std streams, show func(*lookFla
 		return complain(std.err, "filelock "+name, err.Error())
 	}
 	if err := show(f, std.out); err != nil {
-		fmt.Fprintln(std.err, message(err))
+		fmt.Fprintln(std.err, strings.ReplaceAll(message(err), " (--create-dirs creates missing directories)", ""))
 		return codeOf(err)
 	}
 	return 0
@@ -127,10 +129,10 @@ func reapMain(args []string, std streams) int {
 	})
 }
 
-// table writes tickets for people to read; none is an empty line's worth.
+// table writes tickets for people to read, and nothing if there are none.
 func table(out io.Writer, tickets []filelock.Ticket) error {
 	if len(tickets) == 0 {
-		return nil
+		return nil // see the usage
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STATE\tHOST\tPID\tUSER\tQUEUED\tREASON\tCOMMAND")
