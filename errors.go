@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,7 +60,9 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("filelock: %s %s: %v", e.Op, quote(e.Path), e.Err) }
+func (e *Error) Error() string {
+	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
+}
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -91,14 +92,16 @@ func (e *BusyError) Error() string {
 		b.WriteString("just released")
 	case e.Holder.State == Inside:
 		fmt.Fprintf(&b, "held by %s", e.Holder)
+	case e.Holder.State == Dead: // or it would not be in the way
+		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
 	default:
 		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
 	}
 	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
-		b.WriteString(e.Err.Error())
+		b.WriteString(textOf(e.Err))
 	} else {
-		fmt.Fprintf(&b, "gave up after %v: %v", roundWait(e.Waited), e.Err)
+		fmt.Fprintf(&b, "gave up after %v: %s", roundWait(e.Waited), textOf(e.Err))
 	}
 	return b.String()
 }
@@ -109,7 +112,7 @@ func (e *BusyError) Unwrap() error { return e.Err }
 func (e *BusyError) MarshalJSON() ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"op": e.Op, "path": e.Path, "holder": e.Holder, "ahead": e.Ahead,
-		"waited": e.Waited.String(), "error": e.Err.Error(),
+		"waited": e.Waited.String(), "error": textOf(e.Err),
 	})
 }
 
@@ -117,17 +120,17 @@ func (e *BusyError) MarshalJSON() ([]byte, error) {
 func (e *BusyError) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("op", e.Op), slog.String("path", e.Path), slog.String("holder", e.Holder.String()),
-		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", e.Err.Error()),
+		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", textOf(e.Err)),
 	)
 }
 
-// quote returns a path as it is written in messages: in quotes if it has
-// anything in it that would break a line or hide something.
-func quote(path string) string {
-	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
-		return quoted
+// textOf is an error's message as a part of another one; nil has none. The
+// system's errors have paths as they are.
+func textOf(err error) string {
+	if err == nil {
+		return ""
 	}
-	return path
+	return escape(err.Error())
 }
 
 // roundWait makes a duration short to read: three digits or so.
@@ -149,7 +152,7 @@ var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
 func explain(err error) error {
 	switch {
 	case errors.Is(err, queue.ErrGone):
-		return fmt.Errorf("%w: %w; somebody removes the tickets of the living", ErrLost, err)
+		return fmt.Errorf("%w: %w; somebody removes or locks the tickets of the living", ErrLost, err)
 	case errors.Is(err, queue.ErrMoved):
 		return fmt.Errorf("%w: %w; somebody changes the tickets' times", ErrLost, err)
 	case errors.Is(err, queue.ErrTop):

@@ -140,6 +140,9 @@ func TestVetCatchesCopies(t *testing.T) {
 		t.Skip("runs go vet")
 	}
 	dir, err := os.MkdirTemp("testdata", "copy-")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		t.Skipf("the module's folder cannot be written to: %v", err)
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	const program = `package main

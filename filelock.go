@@ -7,9 +7,13 @@
 //     on every filesystem that shows a process the names it created itself and
 //     those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
-//     who arrives later, processes and goroutines alike.
-//   - Recovery: a contender that dies, however, is passed by. Its ticket is
-//     removed when there is proof of its death, and never without.
+//     who arrives later, processes and goroutines alike, unless it does not take
+//     its turn.
+//   - Recovery: a contender that dies, however, is passed by. On local
+//     filesystems of Linux, so is one that is stopped when its turn has come, or
+//     that nothing shows to be there: that costs it its place, and never lets two
+//     in. Elsewhere a ticket is removed only when there is proof of its owner's
+//     death.
 //   - Cancellation: a wait ends when its context does, and leaves nothing.
 //
 // # Not guaranteed
@@ -26,7 +30,7 @@
 //     through the same kind of mount.
 //   - Where a filesystem is shared by several machines, the death of a process
 //     on another machine cannot be seen, and its ticket blocks until an
-//     operator removes it.
+//     operator removes it, or its lease runs out.
 //   - Programs that follow the plain rule of the Python package
 //     simple-file-lock need WithPlainPeers.
 //   - Two hard links to one file, and two spellings that differ in case only
@@ -69,6 +73,7 @@ type FileLock struct {
 	site    *site
 	line    *local.Line
 	passage passage.Config
+	log     journal
 
 	mu    sync.Mutex
 	holds []*hold
@@ -109,8 +114,9 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
 		Site: &l.site.passages,
 	}
-	if _, silent := cfg.log.(nothing); !silent {
-		l.passage.Observe = l.observe
+	l.log = journal{log: cfg.log, path: target}
+	if cfg.log != nil {
+		l.passage.Observe = l.log.observe
 	}
 	return l, nil
 }
@@ -152,7 +158,9 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 // the first in the queue may be dead but the proof takes a second, and, where
 // other kernels take part (network filesystems, FUSE, and all systems but
 // Linux), while others have arrived within the last second. Then it waits at
-// most a second and a half.
+// most a second and a half, or somewhat longer where it took long to get in line.
+// Where the filesystem does not answer it gives up after eight seconds:
+// ErrUnanswered.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
@@ -164,8 +172,9 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 	return err
 }
 
-// Unlock gives back what the last Acquire or TryLock through l took. Any
-// goroutine may call it; each call takes one hold.
+// Unlock gives back what the last Acquire, TryLock or Hold through l took. Any
+// goroutine may call it; each call takes one hold. (Do not mix it with Hold's
+// release on one FileLock.)
 //
 // It returns within the time of a few system calls, or after five seconds where
 // the filesystem does not answer. The error is an *Error. It matches
@@ -220,10 +229,6 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	return fn(held)
 }
 
-// hold is one successful acquisition through a FileLock. Several may share a
-// grant.
-type hold struct{ grant *grant }
-
 func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	op := "acquire"
 	if try {
@@ -244,25 +249,37 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, l.cfg.timeout, ErrTimeout)
 		defer cancel()
 	}
+	if try && !l.site.passages.Prompt() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, tryLimit)
+		defer cancel()
+	}
 	var began time.Time
-	if try || ctx.Done() != nil || l.debugging() {
+	if try || ctx.Done() != nil || l.log.debugging() {
 		began = time.Now() // else nobody asks how long it waited
 	}
-	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
-	h := &asked.hold
-	g, err := l.site.claim(ctx, asked)
-	if g == asked {
+	own := &struct { // allocated together
+		grant
+		hold
+	}{grant: grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}}
+	g, err := l.site.owners.claim(ctx, &own.grant)
+	if g == &own.grant {
 		err = l.enter(ctx, g, began)
 	}
 	if err != nil {
-		return nil, l.failure(ctx, op, asked, began, err)
+		return nil, l.failure(ctx, op, &own.grant, began, err)
 	}
+	h := &own.hold
 	h.grant = g
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()
 	return h, nil
 }
+
+// tryLimit is how long a try waits for a filesystem that does not answer: longer
+// than a try takes on one that does.
+const tryLimit = 8 * time.Second
 
 // enter takes the lock for a new grant.
 func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
@@ -271,9 +288,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
-	l.site.settle(g, p)
-	if err == nil && l.debugging() {
-		l.logAcquired(p, time.Since(began))
+	l.site.owners.settle(g, p)
+	if err == nil && l.log.debugging() {
+		l.log.acquired(p, time.Since(began))
 	}
 	return err
 }
@@ -282,7 +299,7 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	var leaving *local.LeaveError
 	if errors.As(err, &leaving) {
-		return errors.Join(l.busy(ctx, op, g, began, err), &Error{Op: "release", Path: l.path, Err: leaving.Err})
+		return errors.Join(l.busy(ctx, op, g, began, leaving.Failure), &Error{Op: "release", Path: l.path, Err: leaving.Err})
 	}
 	return l.busy(ctx, op, g, began, err)
 }
@@ -292,8 +309,10 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	switch {
 	case errors.Is(err, turn.ErrBusy):
 		err = ErrLocked
-	case errors.Is(err, turn.ErrUnanswered):
+	case errors.Is(err, turn.ErrUnanswered) && ctx.Err() != nil:
 		return &Error{Op: op, Path: l.path, Err: &waitEnded{err: reason(ctx), cause: turn.ErrUnanswered}}
+	case errors.Is(err, turn.ErrUnanswered):
+		return &Error{Op: op, Path: l.path, Err: turn.ErrUnanswered} // before a try's patience ended
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		err = reason(ctx)
 	default:
@@ -321,7 +340,7 @@ func (l *FileLock) take(h *hold) error {
 
 // release gives back a hold that was taken out of l's.
 func (l *FileLock) release(h *hold) error {
-	if err := l.site.release(h.grant, l.cfg.batch); err != nil {
+	if err := l.site.owners.release(h.grant, l.cfg.batch); err != nil {
 		return &Error{Op: "release", Path: l.path, Err: err}
 	}
 	return nil

@@ -9,8 +9,8 @@ import (
 
 // Queue is a lock's queue at one moment.
 type Queue struct {
-	Path    string   // the target
-	Tickets []Ticket // in the order of the queue
+	Path    string   `json:"path"`    // the target
+	Tickets []Ticket `json:"tickets"` // in the order of the queue
 }
 
 // Holder returns who is inside, or else the first ticket whose owner is not
@@ -31,7 +31,8 @@ func (q Queue) Holder() (Ticket, bool) {
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait. Of the
-// options only WithQueueDir, WithCreateDirs and WithLogger matter.
+// options only WithQueueDir and WithLogger matter (and WithCreateDirs, which
+// creates what is missing here, too).
 //
 // The queue may have changed by the time Inspect returns. The verdicts are
 // those of one look: what takes time to prove is Unknown or Alive here, as an
@@ -47,7 +48,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: l.path, Err: err}
 	}
-	q := Queue{Path: l.path}
+	q := Queue{Path: l.path, Tickets: []Ticket{}}
 	for _, c := range all {
 		t := newTicket(c)
 		t.fillProcess()
@@ -57,8 +58,9 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 }
 
 // Reap removes the tickets of dead owners from the queue of path and returns
-// them. It removes nothing without proof of death; where a proof takes time,
-// as for an owner whose locks are all free, it waits for that, about a second.
+// them. Where a proof takes time, as for an owner whose locks are all free, it
+// waits for that, about a second. (An owner that takes longer than that to get in
+// line starts anew.)
 // Options as for Inspect.
 //
 // There is no need to call it: waiters do the same for the tickets ahead of
@@ -71,7 +73,9 @@ func Reap(path string, opts ...Option) ([]Ticket, error) {
 	}
 	var reaped []Ticket
 	err = passage.Reap(context.Background(), &l.passage, func(c turn.Contender) {
-		l.observe(turn.Event{Step: turn.Reclaimed, Other: c})
+		if l.passage.Observe != nil {
+			l.passage.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
+		}
 		reaped = append(reaped, newTicket(c))
 	})
 	if err != nil {

@@ -36,7 +36,12 @@ type world struct {
 	HidePID bool   // /proc hides other users' processes
 	Proc    string // "subset=pid", or "none" for no /proc at all
 	Mounts  []mounted
-	UID     int    // another user
+	UID     int         // another user
+	Group   int         // who is in this group besides
+	Umask   int         // 0: the test's own
+	Mode    os.FileMode // of tickets, see WithFileMode
+	Refuse  []refusal
+	Slow    string // the call for a lock on its own ticket that takes it long
 	Later   string // how much later, in seconds, it takes the boot to have been
 	Lease   time.Duration
 	Stamp   time.Duration // the wall clock by which it makes tickets goes so far ahead
@@ -71,6 +76,7 @@ func requireWorld(t *testing.T, w world) {
 	}
 }
 
+// worldCommand returns the command that inWorld starts.
 func worldCommand(t *testing.T, w world, args ...any) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(w)
@@ -164,13 +170,28 @@ func (w world) enter() error {
 		}
 	}
 	if w.UID != 0 {
-		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(w.UID), syscall.Setuid(w.UID)); err != nil {
+		var groups []int
+		if w.Group != 0 {
+			groups = []int{w.Group}
+		}
+		if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(w.UID), syscall.Setuid(w.UID)); err != nil {
 			return err
 		}
 		// As if it had been started so.
 		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0); err != nil {
 			return err
 		}
+	}
+	if w.Umask != 0 {
+		syscall.Umask(w.Umask)
+	}
+	if len(w.Refuse) > 0 {
+		if err := refuseCalls(w.Refuse); err != nil {
+			return err
+		}
+	}
+	if w.Slow != "" {
+		slowAt(w.Slow)
 	}
 	if w.NoLocks != 0 {
 		if err := refuseLocks(w.NoLocks); err != nil {
@@ -212,12 +233,7 @@ func refuseLocks(errno int) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	const setModeFilter, allThreads = 1, 1
-	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, allThreads, uintptr(unsafe.Pointer(&program))); err != 0 {
+	if err := installFilter(filter); err != nil {
 		return err
 	}
 	if err := unix.Flock(0, unix.LOCK_SH); err != unix.Errno(errno) {
@@ -229,10 +245,26 @@ func refuseLocks(errno int) error {
 	return nil
 }
 
+// installFilter has the kernel ask a filter about each call of this process.
+func installFilter(filter []unix.SockFilter) error {
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	const setModeFilter, allThreads = 1, 1
+	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, allThreads, uintptr(unsafe.Pointer(&program))); err != 0 {
+		return err
+	}
+	return nil
+}
+
 func (w world) lock(path string) (*filelock.FileLock, error) {
 	var opts []filelock.Option
 	if w.Lease > 0 {
 		opts = append(opts, filelock.WithLease(w.Lease))
+	}
+	if w.Mode != 0 {
+		opts = append(opts, filelock.WithFileMode(w.Mode))
 	}
 	return filelock.New(path, opts...)
 }

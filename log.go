@@ -17,15 +17,16 @@ type Logger interface {
 	Core() zapcore.Core
 }
 
-// nothing is the logger that logs nothing.
-type nothing struct{}
-
-func (nothing) Check(zapcore.Level, string) *zapcore.CheckedEntry { return nil }
-
-func (nothing) Core() zapcore.Core { return zapcore.NewNopCore() }
+// journal writes what happens at one lock to a logger, or to none.
+type journal struct {
+	log  Logger // nil: nobody reads it
+	path string
+}
 
 // debugging guards what costs an allocation where everybody passes.
-func (l *FileLock) debugging() bool { return l.cfg.log.Core().Enabled(zapcore.DebugLevel) }
+func (j *journal) debugging() bool {
+	return j.log != nil && j.log.Core().Enabled(zapcore.DebugLevel)
+}
 
 // steps are the messages for what happens to a passage.
 var steps = [...]struct {
@@ -44,16 +45,16 @@ var steps = [...]struct {
 }
 
 // observe logs what happens to a passage.
-func (l *FileLock) observe(e turn.Event) {
+func (j *journal) observe(e turn.Event) {
 	step := steps[e.Step]
-	if step.level == zapcore.DebugLevel && !l.debugging() {
+	if step.level == zapcore.DebugLevel && !j.debugging() {
 		return
 	}
-	entry := l.cfg.log.Check(step.level, step.msg)
+	entry := j.log.Check(step.level, step.msg)
 	if entry == nil {
 		return
 	}
-	fields := []zapcore.Field{text("path", l.path), text("ticket", filepath.Base(e.ID))}
+	fields := []zapcore.Field{text("path", j.path), text("ticket", filepath.Base(e.ID))}
 	if o := e.Other; o.ID != "" {
 		key := "other"
 		if e.Step == turn.Waits {
@@ -71,14 +72,18 @@ func (l *FileLock) observe(e turn.Event) {
 		fields = append(fields, duration("held", e.For))
 	}
 	if e.Err != nil {
-		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: explain(e.Err)})
+		why := e.Err
+		if e.Step != turn.Restarted { // which accuses nobody: it may just have been stopped
+			why = explain(why)
+		}
+		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: why})
 	}
 	entry.Write(fields...)
 }
 
-func (l *FileLock) logAcquired(p turn.Passage, waited time.Duration) {
-	if entry := l.cfg.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
-		entry.Write(text("path", l.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
+func (j *journal) acquired(p turn.Passage, waited time.Duration) {
+	if entry := j.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
+		entry.Write(text("path", j.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
 	}
 }
 

@@ -41,7 +41,6 @@ func newConfig(opts []Option) (config, error) {
 		poll:  DefaultPollInterval,
 		batch: DefaultBatch,
 		mode:  DefaultFileMode,
-		log:   nothing{},
 	}
 	for i, o := range opts {
 		if o == nil {
@@ -112,7 +111,8 @@ func WithReentrant() Option {
 }
 
 // WithLogger has every step logged at debug level: enqueue, wait, acquire,
-// release, leave, restart (the ticket was taken away while it waited); and at
+// release, leave, skip (a dead one's ticket could not be removed, and was passed
+// by), restart (the ticket was taken away while it waited); and at
 // warn level what an operator may want to know: reclaim (a ticket of a dead or
 // stalled owner was removed), lost, and left behind (a ticket could not be
 // removed). The default logs nothing. A *zap.Logger is a Logger.

@@ -3,6 +3,7 @@ package filelock
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/local"
@@ -45,31 +46,37 @@ func ownerOf(ctx context.Context) *Owner {
 // grant is one passage through the queue: from the attempt, over the holds that
 // share it, to its release.
 type grant struct {
-	hold    hold      // of the attempt
-	lock    *FileLock // that attempted
-	try     bool
-	owner   *Owner
-	line    *local.Line
-	passage turn.Passage // nil until granted
+	try       bool
+	owner     *Owner // nil: nobody is named
+	reentrant bool
+	line      *local.Line
+	cfg       *passage.Config
+	passage   turn.Passage // nil until granted
 
 	settled chan struct{} // closed once passage is final; nil without an owner
-	holds   int           // guarded by site.mu
+	holds   int           // guarded by owners.mu
 
 	seen turn.Report // what stood in the way when an attempt failed
 }
 
+// owners are those who hold one path's lock in this process, or try to.
+type owners struct {
+	mu     sync.Mutex
+	grants map[*Owner][]*grant
+}
+
 // claim returns the grant for an acquisition: the owner's own, with one hold
 // more, or a new one that has yet to go through the queue.
-func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
+func (os *owners) claim(ctx context.Context, g *grant) (*grant, error) {
 	if g.owner == nil {
 		return g, nil
 	}
 	for {
-		current, err := s.claimNow(g)
+		current, err := os.claimNow(g)
 		if current != nil || err != nil {
 			return current, err
 		}
-		waitsFor := s.ofOwner(g.owner)
+		waitsFor := os.ofOwner(g.owner)
 		if waitsFor == nil {
 			continue
 		}
@@ -84,22 +91,22 @@ func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
 
 // claimNow is claim without waiting: it returns nil if it depends on how the
 // attempt ends that the owner makes in another goroutine.
-func (s *site) claimNow(g *grant) (*grant, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	current := s.current(g.owner)
+func (os *owners) claimNow(g *grant) (*grant, error) {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	current := os.current(g.owner)
 	if current == nil {
-		return s.register(g), nil
+		return os.register(g), nil
 	}
 	if current.passage == nil {
 		switch {
 		case g.try:
 			g.seen = current.line.Report(1)
 			return nil, turn.ErrBusy
-		case !g.lock.cfg.reentrant:
+		case !g.reentrant:
 			// This one is not to share the lock with the other goroutine, and
 			// gets in line by itself.
-			return s.register(g), nil
+			return os.register(g), nil
 		default:
 			return nil, nil
 		}
@@ -107,7 +114,7 @@ func (s *site) claimNow(g *grant) (*grant, error) {
 	switch {
 	case current.passage.Lost():
 		return nil, ErrLost
-	case g.lock.cfg.reentrant:
+	case g.reentrant:
 		current.holds++
 		return current, nil
 	case g.try:
@@ -119,39 +126,39 @@ func (s *site) claimNow(g *grant) (*grant, error) {
 	}
 }
 
-// register notes a new attempt of an owner. s.mu is held.
-func (s *site) register(g *grant) *grant {
+// register notes a new attempt of an owner. os.mu is held.
+func (os *owners) register(g *grant) *grant {
 	g.settled = make(chan struct{})
-	s.owners[g.owner] = append(s.owners[g.owner], g)
+	os.grants[g.owner] = append(os.grants[g.owner], g)
 	return g
 }
 
 // settle ends an attempt, with a passage or without.
-func (s *site) settle(g *grant, p turn.Passage) {
+func (os *owners) settle(g *grant, p turn.Passage) {
 	if g.owner == nil { // nobody else knows of it
 		g.passage, g.holds = p, 1
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	os.mu.Lock()
+	defer os.mu.Unlock()
 	if g.passage = p; p != nil {
 		g.holds = 1
 	} else {
-		s.forgetGrant(g)
+		os.forgetGrant(g)
 	}
 	close(g.settled)
 }
 
-func (s *site) ofOwner(o *Owner) *grant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.current(o)
+func (os *owners) ofOwner(o *Owner) *grant {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	return os.current(o)
 }
 
 // current returns the grant that the owner holds, or else one that it waits
-// for, or nil. s.mu is held.
-func (s *site) current(o *Owner) (current *grant) {
-	for _, g := range s.owners[o] {
+// for, or nil. os.mu is held.
+func (os *owners) current(o *Owner) (current *grant) {
+	for _, g := range os.grants[o] {
 		if current = g; g.passage != nil {
 			break
 		}
@@ -159,19 +166,19 @@ func (s *site) current(o *Owner) (current *grant) {
 	return current
 }
 
-// forgetGrant undoes that g was registered for its owner. s.mu is held.
-func (s *site) forgetGrant(g *grant) {
-	rest := slices.DeleteFunc(s.owners[g.owner], func(h *grant) bool { return h == g })
+// forgetGrant undoes that g was registered for its owner. os.mu is held.
+func (os *owners) forgetGrant(g *grant) {
+	rest := slices.DeleteFunc(os.grants[g.owner], func(h *grant) bool { return h == g })
 	if len(rest) == 0 {
-		delete(s.owners, g.owner)
+		delete(os.grants, g.owner)
 		return
 	}
-	s.owners[g.owner] = rest
+	os.grants[g.owner] = rest
 }
 
 // release gives back one hold, and with the last one the turn.
-func (s *site) release(g *grant, batch time.Duration) error {
-	if g.owner != nil && !s.lastHold(g) {
+func (os *owners) release(g *grant, batch time.Duration) error {
+	if g.owner != nil && !os.lastHold(g) {
 		if g.passage.Lost() {
 			return ErrLost
 		}
@@ -181,19 +188,19 @@ func (s *site) release(g *grant, batch time.Duration) error {
 }
 
 // lastHold takes one hold from a grant, and reports whether it was the last.
-func (s *site) lastHold(g *grant) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (os *owners) lastHold(g *grant) bool {
+	os.mu.Lock()
+	defer os.mu.Unlock()
 	if g.holds--; g.holds > 0 {
 		return false
 	}
-	s.forgetGrant(g)
+	os.forgetGrant(g)
 	return true
 }
 
 // The methods below make a grant a local.Attempt.
 
-func (g *grant) New() turn.Passage { return passage.New(&g.lock.passage) }
+func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error

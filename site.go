@@ -14,11 +14,11 @@ import (
 // site is what the FileLocks of one path in this process share: who of this
 // process holds it, by owner, and the lines in which its goroutines wait.
 type site struct {
-	mu     sync.Mutex
-	owners map[*Owner][]*grant // held or attempted
-	lines  map[lineKey]*local.Line
-
+	owners   owners
 	passages passage.Site
+
+	mu    sync.Mutex
+	lines map[lineKey]*local.Line
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in
@@ -41,7 +41,7 @@ func siteOf(q ticketdir.Queue) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{owners: map[*Owner][]*grant{}, lines: map[lineKey]*local.Line{}}
+	s := &site{owners: owners{grants: map[*Owner][]*grant{}}, lines: map[lineKey]*local.Line{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s

@@ -93,16 +93,29 @@ func (t Ticket) String() string {
 	case t.Heir != 0:
 		at = fmt.Sprintf("; the heir is pid %d", t.Heir)
 	}
-	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, t.Reason, at)
+	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason), at)
 }
 
-// MarshalJSON writes the fields; the lease as text.
+// MarshalJSON writes what is known of the ticket, with its lease as text.
 func (t Ticket) MarshalJSON() ([]byte, error) {
-	type fields Ticket // without this method
+	lease := ""
+	if t.Lease > 0 {
+		lease = t.Lease.String()
+	}
 	return json.Marshal(struct {
-		fields
-		Lease string
-	}{fields(t), t.Lease.String()})
+		Path    string    `json:"path"`
+		Host    string    `json:"host"`
+		PID     int       `json:"pid"`
+		Queued  time.Time `json:"queued"`
+		Shared  bool      `json:"shared,omitempty"`
+		Lease   string    `json:"lease,omitempty"`
+		Plain   bool      `json:"plain,omitempty"`
+		State   State     `json:"state"`
+		Reason  string    `json:"reason"`
+		Heir    int       `json:"heir,omitempty"`
+		Command string    `json:"command,omitempty"`
+		User    string    `json:"user,omitempty"`
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.

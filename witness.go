@@ -21,11 +21,16 @@ import (
 // l, and errors.ErrUnsupported on systems without a witness.
 func (l *FileLock) Witness() (*os.File, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.holds) == 0 {
+	n := len(l.holds)
+	var held turn.Passage
+	if n > 0 {
+		held = l.holds[n-1].grant.passage
+	}
+	l.mu.Unlock() // a server may take its time to answer
+	if held == nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
 	}
-	p, ok := l.holds[len(l.holds)-1].grant.passage.(turn.Witnessed)
+	p, ok := held.(turn.Witnessed)
 	if !ok {
 		return nil, &Error{Op: "witness", Path: l.path, Err: errors.ErrUnsupported}
 	}

@@ -77,12 +77,19 @@ func (r *run) all() (code int, err error) {
 	return r.release(code, err)
 }
 
+// tryLimit is how long -n waits for a filesystem that does not answer.
+const tryLimit = 8 * time.Second
+
 // open makes the lock, unless a signal comes first or the time is over: to find
 // the target takes calls that a dead server does not answer.
 func (r *run) open(ctx context.Context, opts []filelock.Option) (*filelock.FileLock, error) {
-	if r.flags.waitSet && r.flags.wait > 0 {
+	wait := time.Duration(r.flags.wait)
+	if r.flags.try || r.flags.waitSet && wait == 0 {
+		wait = tryLimit
+	}
+	if wait > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(r.flags.wait), filelock.ErrTimeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, wait, filelock.ErrTimeout)
 		defer cancel()
 	}
 	type result struct {

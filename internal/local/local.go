@@ -10,7 +10,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -182,19 +181,22 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 	return nil, withLeaving(err, leaving)
 }
 
-// LeaveError is why a place could not be given up at once after a failed
-// acquisition.
-type LeaveError struct{ Err error }
+// LeaveError is the error of an acquisition whose place could not be given up
+// at once after it had failed.
+type LeaveError struct {
+	Failure error // of the acquisition
+	Err     error // of giving the place up
+}
 
-func (e *LeaveError) Error() string { return e.Err.Error() }
+func (e *LeaveError) Error() string { return e.Failure.Error() + "\n" + e.Err.Error() }
 
-func (e *LeaveError) Unwrap() error { return e.Err }
+func (e *LeaveError) Unwrap() []error { return []error{e.Failure, e.Err} }
 
 func withLeaving(err, leaving error) error {
 	if leaving == nil {
 		return err
 	}
-	return errors.Join(err, &LeaveError{leaving})
+	return &LeaveError{Failure: err, Err: leaving}
 }
 
 // abdicate hands the lead, and the place in the queue if there is one, to the

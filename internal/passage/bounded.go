@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // lateness is how long after its context's end a call may still return by
@@ -35,6 +36,7 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 		p.mu.Unlock()
 		if abandoned {
 			p.giveUp()
+			p.cfg.Site.unanswered.Add(-1)
 		}
 	}()
 	select {
@@ -59,6 +61,7 @@ func (p *Passage) bounded(ctx context.Context, f func(context.Context) error) er
 	default:
 	}
 	p.abandoned.Store(true)
+	p.cfg.Site.unanswered.Add(1)
 	return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
 }
 
@@ -71,23 +74,39 @@ func (p *Passage) prompt(ctx context.Context) bool {
 // leavePatience is how long Leave waits for a filesystem that does not answer.
 const leavePatience = 5 * time.Second
 
-// removeInTime is remove, but returns turn.ErrUnanswered if that does not come
-// back in time. Then it goes on in the background until it has succeeded.
+// removeInTime is remove, but does not wait for longer than its caller has time.
+// Then it goes on in the background until it has succeeded, which is an error
+// only for one who was inside: a wait has ended with one already, at its moment.
 func (p *Passage) removeInTime() error {
 	if p.cfg.Site.prompt.Load() {
 		return p.remove()
 	}
+	patience, late := leavePatience, turn.ErrUnanswered
+	if !p.entered.Load() {
+		patience, late = lateness, nil
+	}
 	done := make(chan error, 1)
 	go func() { done <- p.remove() }()
-	timer := time.NewTimer(leavePatience)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
 		go func() { p.unheard(<-done) }()
-		return turn.ErrUnanswered
+		return late
 	}
+}
+
+// spare waits until few enough calls of this site are unanswered. Each costs a
+// thread, and there is no end of attempts.
+func (s *Site) spare(ctx context.Context) error {
+	for s.unanswered.Load() >= mostUnanswered {
+		if wake.Sleep(ctx, lateness) != nil {
+			return fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
+		}
+	}
+	return nil
 }
 
 // unanswered reports whether err is of a call that goes on in the background.

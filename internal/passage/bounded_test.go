@@ -99,7 +99,7 @@ func TestComesBackInTime(t *testing.T) {
 	}
 }
 
-// TestTryComesBack: a try without a time of its own has one, and is busy then.
+// TestTryComesBack: a try without a time of its own has one, and says why.
 func TestTryComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook, answer := hang(nil)
@@ -109,7 +109,7 @@ func TestTryComesBack(t *testing.T) {
 		began := time.Now()
 		err := p.Try(t.Context())
 		require.Equal(t, tryPatience+lateness, time.Since(began))
-		require.Equal(t, turn.ErrBusy, err)
+		require.ErrorIs(t, err, turn.ErrUnanswered)
 		require.False(t, p.Resumable(err))
 		require.NoError(t, p.Leave())
 		answer()
@@ -288,8 +288,53 @@ func TestLeaveInTime(t *testing.T) {
 		s := only(t, (&fakeDir{}).on("remove", func(int) error { time.Sleep(leavePatience - 1); return nil }))
 		p := New(&s.cfg)
 		require.NoError(t, p.Join(t.Context()))
+		require.NoError(t, p.Wait(t.Context()))
 		require.NoError(t, p.Leave())
-		require.Equal(t, []turn.Step{turn.Enqueued, turn.Left}, s.steps())
+		require.Equal(t, []turn.Step{turn.Enqueued, turn.Released}, s.steps())
+	})
+}
+
+// TestLeaveAWait: whoever has waited in vain has had its time: the removal goes on
+// without it.
+func TestLeaveAWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := only(t, (&fakeDir{}).on("remove", func(n int) error {
+			time.Sleep(time.Minute)
+			return failures(1, syscall.EIO)(n)
+		}))
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		began := time.Now()
+		require.NoError(t, p.Leave())
+		require.Equal(t, lateness, time.Since(began))
+		time.Sleep(time.Hour)
+		require.Equal(t, 2, s.dirs[0].count("remove"), "what fails is tried again")
+	})
+}
+
+// TestFewAreUnanswered: of calls that do not come back there are not more and
+// more, however often it is tried.
+func TestFewAreUnanswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hook, answer := hang(nil)
+		s := newScene(t, func(int) *fakeDir { return (&fakeDir{}).on("create", hook) })
+		for range 10 * mostUnanswered {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			began := time.Now()
+			err := New(&s.cfg).Join(ctx)
+			require.ErrorIs(t, err, turn.ErrUnanswered)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.InDelta(t, time.Second, time.Since(began), float64(2*lateness))
+			cancel()
+		}
+		calls := 0
+		for _, d := range s.dirs {
+			calls += d.count("create")
+		}
+		require.Equal(t, mostUnanswered, calls)
+		answer()
+		synctest.Wait()
+		require.NoError(t, New(&s.cfg).Join(t.Context()), "it answers again")
 	})
 }
 
@@ -328,7 +373,7 @@ func TestRemovalIsRetried(t *testing.T) {
 				if tt.quit != nil {
 					require.ErrorIs(t, err, tt.quit)
 				} else {
-					require.ErrorContains(t, err, "the lock is free")
+					require.ErrorContains(t, err, "tried again")
 				}
 				require.Equal(t, []turn.Step{turn.Enqueued, turn.Abandoned}, s.steps())
 				require.ErrorIs(t, s.events[1].Err, syscall.EROFS)
@@ -522,13 +567,21 @@ func TestLease(t *testing.T) {
 // not let in: others may be about to act on that.
 func TestLateInside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := only(t, (&fakeDir{}).
-			on("beat", func(int) error { return syscall.EIO }).
-			on("enter", func(int) error { time.Sleep(2 * testLease); return nil }))
+		s := newScene(t, func(n int) *fakeDir {
+			d := &fakeDir{}
+			if n > 0 {
+				return d
+			}
+			return d.on("beat", func(int) error { return syscall.EIO }).
+				on("enter", func(int) error { time.Sleep(2 * testLease); return nil })
+		})
 		s.cfg.Lease = testLease
 		p := New(&s.cfg)
 		require.NoError(t, p.Join(t.Context()))
-		require.ErrorIs(t, p.Wait(t.Context()), turn.ErrLost)
+		require.NoError(t, p.Wait(t.Context()))
+		require.False(t, p.Lost())
+		require.Len(t, s.dirs, 2)
+		require.Equal(t, 1, s.dirs[0].count("remove"))
 		require.NoError(t, p.Leave())
 	})
 }

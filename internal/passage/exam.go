@@ -64,7 +64,8 @@ type examiner struct {
 	queue  *ticketdir.Queue
 	memory *Memory
 	// thorough asks for what is for display only.
-	thorough bool
+	thorough  bool
+	mayArrive time.Duration // see Site
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
 }
@@ -85,6 +86,9 @@ type exam struct {
 	doorway  bool // the owner may still be in its doorway
 	other    other
 }
+
+// errUnseen is of a ticket without a name whose owner was inside.
+var errUnseen = errors.New("its locks cannot be seen at present, and its owner was inside")
 
 // look examines a ticket; head is whether it is the lowest of all. open is the
 // ticket if it is open already. The caller owes a close of what is in the
@@ -114,7 +118,11 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	if err != nil {
 		return x.failed(e, err)
 	}
-	if probe.Nameless && probe.Entry != liveness.Held && probe.Witness != liveness.Held {
+	switch {
+	case !probe.Nameless || probe.Entry == liveness.Held || probe.Witness == liveness.Held:
+	case probe.Entry == liveness.Unseen && x.memory.entered(t.Name):
+		return x.failed(e, errUnseen) // it may be so still
+	default:
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.nameless = probe.Nameless
@@ -145,8 +153,8 @@ func (x *examiner) lookFar(e exam, self liveness.Identity) (exam, error) {
 		evidence.Witness, evidence.Readable = x.askWitness(e.ticket.Name)
 	}
 	x.decide(&e, self, evidence)
-	// Nobody shows here that its doorway is behind it. It takes less than this.
-	e.doorway = x.memory.age(e.ticket.Name) < liveness.Grace
+	// Nobody shows here that its doorway is behind it.
+	e.doorway = x.memory.age(e.ticket.Name) < x.mayArrive
 	return e, nil
 }
 

@@ -24,7 +24,7 @@ import (
 func examine(oneKernel bool, tickets map[string]*fakeTicket) *examiner {
 	v := &fakeView{oneKernel: oneKernel, tells: oneKernel, tickets: tickets}
 	return &examiner{
-		view: v, queue: &testQueue, memory: &Memory{}, thorough: true,
+		view: v, queue: &testQueue, memory: &Memory{}, thorough: true, mayArrive: (&Site{}).mayArrive(),
 		apart: func() (view, func(), error) { return v, func() {}, nil },
 	}
 }
@@ -221,6 +221,14 @@ func TestDoorwayFar(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		require.False(t, doorway())
 	})
+	// Where it took us longer, it may take others longer, too.
+	var slow Site
+	slow.doorway.Store(int64(800 * time.Millisecond))
+	require.Equal(t, 2400*time.Millisecond, slow.mayArrive())
+	slow.doorway.Store(int64(time.Minute))
+	require.Equal(t, longestArrival, slow.mayArrive())
+	slow.doorway.Store(int64(time.Millisecond))
+	require.Equal(t, liveness.Grace, slow.mayArrive())
 }
 
 // TestLookRaises: a number is the highest that was seen of it.
@@ -586,4 +594,39 @@ func TestKeptOverARestart(t *testing.T) {
 		}
 		k.leave()
 	}
+}
+
+// TestNamelessUnseen: whoever was inside counts as inside when its ticket has no
+// name any more and its locks cannot be seen; where they never could be, the
+// ticket is gone with its name.
+func TestNamelessUnseen(t *testing.T) {
+	n := &names{self: identity(t)}
+	name := n.lives()
+	f := &fakeTicket{probe: locked(held, held)}
+	x := examine(true, map[string]*fakeTicket{name: f})
+	look := func(p ticketdir.Probe) (exam, error) {
+		f.probe = p
+		e, err := x.look(queue.Ticket{Name: name}, nil, true)
+		if e.other != nil {
+			e.other.Close()
+		}
+		return e, err
+	}
+	e, err := look(nameless(locked(unseen, unseen)))
+	require.NoError(t, err)
+	require.True(t, e.gone)
+
+	_, err = look(locked(held, held))
+	require.NoError(t, err)
+	for range 2 { // which does not make it forget
+		e, err = look(nameless(locked(unseen, unseen)))
+		require.ErrorIs(t, err, errUnseen)
+		require.False(t, e.gone)
+	}
+	e, err = look(nameless(locked(held, held)))
+	require.NoError(t, err)
+	require.Equal(t, liveness.Inside, e.verdict.State)
+	e, err = look(nameless(locked(free, unseen)))
+	require.NoError(t, err)
+	require.True(t, e.gone)
 }

@@ -64,6 +64,14 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 			return c, true
 		}
 	}
+	// A dead one is in the way only if it may be neither removed nor passed by.
+	if seen.Known && seen.First.State == turn.Dead {
+		for _, c := range all {
+			if c.ID == seen.First.ID {
+				return seen.First, true
+			}
+		}
+	}
 	return turn.Contender{}, false
 }
 

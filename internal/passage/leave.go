@@ -31,7 +31,10 @@ func (p *Passage) Leave() error {
 		if quit != nil {
 			return errors.Join(err, quit)
 		}
-		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by anybody; it is tried again)", err)
+		if !p.dir.Entries() {
+			return fmt.Errorf("%w (its ticket keeps others waiting until it is removed, which is tried again, or this process ends)", err)
+		}
+		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by whoever may; it is tried again)", err)
 	}
 	if p.cfg.Observe != nil {
 		p.tellLeft()

@@ -1,6 +1,8 @@
 package passage
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -12,7 +14,9 @@ import (
 )
 
 func (c *Config) examiner(dir directory) examiner {
-	return examiner{view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView}
+	return examiner{
+		view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView, mayArrive: c.Site.mayArrive(),
+	}
 }
 
 func (c *Config) openView() (view, func(), error) {
@@ -30,6 +34,10 @@ func (p *Passage) examiner() examiner {
 // Look implements queue.Others.
 func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	_, ahead := p.contender.Ahead()
+	if !p.timed && !p.dir.OneKernel() {
+		p.timed = true
+		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
+	}
 	x := p.examiner()
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
@@ -90,7 +98,7 @@ func (p *Passage) keep(e *exam) {
 // arrivedWith reports whether t came at about the same time as this ticket, by
 // the clock of the filesystem.
 func (p *Passage) arrivedWith(t queue.Ticket) bool {
-	soonest, ok := t.Number.Add(liveness.Grace)
+	soonest, ok := t.Number.Add(p.cfg.Site.mayArrive())
 	return ok && p.contender.Own().Number.Compare(soonest) <= 0
 }
 
@@ -119,6 +127,10 @@ func (p *Passage) reclaim(x *examiner, e *exam) bool {
 		return true
 	}
 	if !e.verdict.Gone || !p.enterable(e) {
+		if errors.Is(err, fs.ErrPermission) {
+			e.verdict.Reason += "; this process may not remove its ticket"
+			x.memory.decide(e.ticket.Name, e.verdict)
+		}
 		return false
 	}
 	p.tell(turn.Event{Step: turn.Skipped, Other: other, Err: err})

@@ -31,6 +31,7 @@ type trace struct {
 	beatSince           time.Time // how long the heartbeat has been as it is
 	freeSince           time.Time // how long both locks have been free; zero: they are not
 	headSince           time.Time // how long it has been the lowest of all; zero: it is not
+	entered             bool      // the entry was held when it was last seen
 	verdict             liveness.Verdict
 	robbed              bool // its owner lives, and this process removed it
 }
@@ -41,6 +42,10 @@ const (
 	// oldAfter is when a trace may be forgotten. It is longer than most leases,
 	// whose end takes that long to see.
 	oldAfter = 10 * time.Minute
+	// crowded is so many that most are of attempts that come and go: what stands
+	// in somebody's way is looked at more often than briefly.
+	crowded = 4096
+	briefly = 10 * time.Second
 )
 
 // of returns the trace of a ticket, a new one if there is none. m.mu is held.
@@ -51,8 +56,12 @@ func (m *Memory) of(file string, now time.Time) *trace {
 			m.traces, m.prune = map[string]*trace{}, pruneFrom
 		}
 		if len(m.traces) >= m.prune {
+			limit := oldAfter
+			if len(m.traces) > crowded {
+				limit = briefly
+			}
 			for name, old := range m.traces {
-				if now.Sub(old.lastSeen) > oldAfter {
+				if now.Sub(old.lastSeen) > limit {
 					delete(m.traces, name)
 				}
 			}
@@ -108,6 +117,9 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 		t.beat, t.beatSince = probe.Beat, now
 	}
 	t.number = probe.Number
+	if probe.Entry != liveness.Unseen {
+		t.entered = probe.Entry == liveness.Held
+	}
 	since(&t.freeSince, probe.Entry == liveness.Free && probe.Witness == liveness.Free, moved, now)
 	head = head || !moved && !t.headSince.IsZero()
 	since(&t.headSince, head && probe.Entry == liveness.Free, moved, now)
@@ -115,6 +127,14 @@ func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, hea
 		Name: name, Entry: probe.Entry, Witness: probe.Witness,
 		FreeFor: elapsed(t.freeSince, now), HeadFor: elapsed(t.headSince, now), StillFor: now.Sub(t.beatSince),
 	}
+}
+
+// entered reports whether a ticket's entry was held when it was last seen.
+func (m *Memory) entered(file string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.traces[file]
+	return t != nil && t.entered
 }
 
 // since keeps in at the time from which on something has been so.

@@ -59,7 +59,29 @@ type Site struct {
 	// prompt: the directory is known to be on a filesystem that this kernel alone
 	// mounts, which answers without asking anybody.
 	prompt atomic.Bool
+	// doorway is how long it took the last passage to get in line, where that
+	// takes messages to a server: others take about as long.
+	doorway atomic.Int64
+	// unanswered is how many calls go on that nobody waits for any more.
+	unanswered atomic.Int32
 }
+
+// Prompt reports whether the filesystem is known to answer without asking a
+// server.
+func (s *Site) Prompt() bool { return s.prompt.Load() }
+
+// mayArrive is how long after it was first seen a ticket's owner may still be in
+// its doorway, where nothing tells that it is behind it.
+func (s *Site) mayArrive() time.Duration {
+	return min(max(liveness.Grace, arrivals*time.Duration(s.doorway.Load())), longestArrival)
+}
+
+const (
+	// arrivals is how many times as long as we others may take to get in line.
+	arrivals = 3
+	// longestArrival is for a server that has only just begun to answer again.
+	longestArrival = 3 * time.Second
+)
 
 // TicketDir is what a passage needs of ticketdir.Own.
 type TicketDir interface {
@@ -106,6 +128,8 @@ type Passage struct {
 	failing    failing
 	since      time.Time // when it came to where it is
 
+	timed    bool      // it is known how long its doorway took
+	waits    time.Time // when it began to wait
 	entered  atomic.Bool
 	restarts []time.Time
 	lost     atomic.Bool
@@ -138,6 +162,10 @@ func (p *Passage) Join(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.join(ctx)
 	}
+	if err := p.cfg.Site.spare(ctx); err != nil {
+		p.abandoned.Store(true) // nothing has begun
+		return err
+	}
 	joined := false
 	err := p.bounded(ctx, func(ctx context.Context) error {
 		err := p.join(ctx)
@@ -145,7 +173,7 @@ func (p *Passage) Join(ctx context.Context) error {
 		return err
 	})
 	if err != nil && !p.abandoned.Load() && joined {
-		p.giveUp() // it came just too late
+		p.Leave() // it came just too late
 	}
 	return err
 }
@@ -154,6 +182,7 @@ func (p *Passage) join(context.Context) error {
 	if err := p.contender.Join(); err != nil {
 		return err
 	}
+	p.timed = false
 	if prompt := p.dir.OneKernel(); prompt != p.cfg.Site.prompt.Load() {
 		p.cfg.Site.prompt.Store(prompt)
 	}
@@ -184,34 +213,54 @@ func (p *Passage) Wait(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.wait(ctx)
 	}
-	return p.bounded(ctx, p.wait)
+	return p.ended(p.bounded(ctx, p.wait))
+}
+
+// ended is the end of a bounded wait. Success that came too late is none.
+func (p *Passage) ended(err error) error {
+	if err != nil && !p.abandoned.Load() {
+		p.entered.Store(false)
+	}
+	return err
 }
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, tryPatience, turn.ErrBusy)
+	patience := tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
 	defer cancel()
 	p.try = true
-	err := p.bounded(ctx, p.wait)
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, queue.ErrBusy) || errors.Is(context.Cause(ctx), turn.ErrBusy) && errors.Is(err, ctx.Err()) {
+	err := p.ended(p.bounded(ctx, p.wait))
+	if errors.Is(err, queue.ErrBusy) {
 		return turn.ErrBusy
 	}
-	return err
+	if err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), turn.ErrBusy) || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	// Its own patience has ended. A server that is slow may be just about to answer
+	// a call; what is known is whether somebody is ahead.
+	if unanswered(err) && p.Report().Ahead == 0 {
+		return err
+	}
+	return turn.ErrBusy
 }
 
 // wait goes through the queue, with as many tickets as it takes: one that was
 // taken away lets nobody in, and is made again at the tail (R13).
 func (p *Passage) wait(ctx context.Context) error {
+	p.waits = time.Now()
 	for {
 		err := p.round(ctx)
 		if err == nil && len(p.restarts) > 0 {
 			err = p.unswept()
 		}
+		if err == nil && p.Lost() {
+			// It was stopped for so long that others may be about to act on it.
+			err = fmt.Errorf("%w: %w", queue.ErrGone, lease.ErrLate)
+		}
 		if err == nil {
-			return p.inside()
+			p.inside()
+			return nil
 		}
 		if !errors.Is(err, queue.ErrGone) && !errors.Is(err, queue.ErrMoved) {
 			return err
@@ -241,21 +290,24 @@ func (p *Passage) unswept() error {
 }
 
 // inside notes that it is our turn.
-func (p *Passage) inside() error {
+func (p *Passage) inside() {
 	p.kept.close()
-	if p.Lost() {
-		// It was stopped for so long that others may be about to act on it.
-		return fmt.Errorf("%w: %w", turn.ErrLost, lease.ErrLate)
-	}
 	p.since = time.Now()
 	p.entered.Store(true)
-	return nil
 }
 
 // restart takes another ticket, for a reason.
 func (p *Passage) restart(ctx context.Context, why error) error {
 	if p.abandoned.Load() {
 		return why // nobody waits for it any more
+	}
+	p.beating.Load().Stop()
+	// Whoever swept the queue removed the holder's ticket too: nobody who comes
+	// now sees that one, but we have it open. Our own stays as it is meanwhile, for
+	// those behind who have only ours.
+	p.kept.leave()
+	if err := p.kept.awaitSwept(ctx); err != nil {
+		return err
 	}
 	now := time.Now()
 	p.restarts = append(p.restarts, now)
@@ -266,14 +318,6 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		p.restarts = p.restarts[1:]
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
-	p.beating.Load().Stop()
-	// Whoever swept the queue removed the holder's ticket too: nobody who comes
-	// now sees that one, but we have it open. Our own stays as it is meanwhile, for
-	// those behind who have only ours.
-	p.kept.leave()
-	if err := p.kept.awaitSwept(ctx); err != nil {
-		return err
-	}
 	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 		return err
 	}

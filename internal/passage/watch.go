@@ -2,6 +2,7 @@ package passage
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -102,6 +103,10 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 	}
 	if err == nil && !time.Now().Before(p.patrolAt) {
 		err = p.patrol()
+		if err != nil && !errors.Is(err, queue.ErrGone) {
+			// One failure ends no wait. If it lasts, the next turn's listing says so.
+			p.again, err = true, nil
+		}
 	}
 	return err
 }
@@ -117,7 +122,11 @@ func (w *watch) waitBlind(ctx context.Context) error {
 		if len(remaining) > 1 {
 			var err error
 			if remaining, err = w.p.dir.Remaining(remaining); err != nil {
-				return err
+				if errors.Is(err, queue.ErrGone) {
+					return err
+				}
+				w.p.again = true
+				return ctx.Err()
 			}
 			if !slices.ContainsFunc(remaining, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
 				return ctx.Err()

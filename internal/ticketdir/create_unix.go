@@ -38,8 +38,22 @@ func (o *Own) create() (string, error) {
 		return "", err
 	}
 	o.h, o.fd, o.name = h, fd, path[len(o.q.Dir)+1:]
+	o.placed = !o.lockless
 	o.id, o.listings = fileID{}, listings{changes: 1} // nothing of a ticket before
+	if h.followsOpen {
+		o.part()
+	}
 	return o.name, nil
+}
+
+// part closes the own ticket, whose name is enough, where the kernel asks a
+// server at each close. While that does not answer, a process that has such a
+// file open can neither end nor start another one. Should this fail, the first
+// listing will tell.
+func (o *Own) part() {
+	if _, err := o.read(o.name); err == nil {
+		o.close()
+	}
 }
 
 func (o *Own) openNew(h *handle) (fd int, path string, err error) {
@@ -74,14 +88,14 @@ func (o *Own) openNew(h *handle) (fd int, path string, err error) {
 }
 
 // read is View.read, but for the own ticket by its descriptor. Its first call,
-// in the first listing, also looks what was created.
+// in the first listing at the latest, also looks what was created.
 func (o *Own) read(name string) (queue.Number, error) {
 	if name != o.name {
 		return o.View.read(name)
 	}
-	st, err := fstat(o.fd)
+	st, err := o.attributes()
 	switch {
-	case err == unix.ESTALE:
+	case err == unix.ESTALE, err == unix.ENOENT:
 		return queue.Number{}, queue.ErrGone
 	case err != nil:
 		return queue.Number{}, err
@@ -96,6 +110,15 @@ func (o *Own) read(name string) (queue.Number, error) {
 		o.number = st.modified
 	}
 	return st.modified, nil
+}
+
+// attributes need no open where the ticket is not open: nobody else changes it,
+// so that what was cached of it is what we made it.
+func (o *Own) attributes() (stat, error) {
+	if o.fd < 0 {
+		return freshName(o.h.fd, o.name)
+	}
+	return fstat(o.fd)
 }
 
 // fixMode undoes what the umask, or a default ACL, has made of the mode: others

@@ -50,6 +50,9 @@ func (o *Own) Enter() (queue.Number, error) {
 			return queue.Number{}, err
 		}
 		o.entered = true
+	} else if o.placed && o.h.entries() {
+		// It was made when there were locks, and others would miss its entry lock.
+		return queue.Number{}, queue.ErrGone
 	} else if !o.waited && !o.h.oneKernel() {
 		return o.number, nil
 	}
@@ -68,11 +71,19 @@ func (o *Own) lock(take func(fd int) error) error {
 		o.lockless = true
 		return queue.ErrGone
 	case refused(err):
-		return queue.ErrGone
+		return keptError{}
 	default:
 		return wrap("lock", o.Path(), err)
 	}
 }
+
+// keptError says that somebody has a lock on the own ticket, who removes it or
+// keeps us from it. Either way it is of no more use than one that is gone.
+type keptError struct{}
+
+func (keptError) Error() string { return "ticketdir: somebody else has locked the own ticket" }
+
+func (keptError) Is(target error) bool { return target == queue.ErrGone }
 
 // standing returns what the own name names, or ErrGone if that is not the own
 // ticket. The open file does not tell: it may have been linked elsewhere, NFS

@@ -71,6 +71,10 @@ func (h *handle) names(q *Queue, own string, known map[string]queue.Ticket, to *
 // itself is gone, and every ticket in it.
 func removed(err error) bool { return err == unix.ENOENT || err == unix.ESTALE }
 
+// disconnected reports whether err says that the filesystem of an open directory
+// is no more, as when a FUSE server has died. Another may be mounted there.
+func disconnected(err error) bool { return err == unix.ENOTCONN || err == unix.ECONNABORTED }
+
 func outOfFiles(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }

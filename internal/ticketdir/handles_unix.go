@@ -63,6 +63,13 @@ func share(path string, fresh *handle) *handle {
 	return h
 }
 
+// use adds one more user to a handle that has some.
+func (h *handle) use() {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	h.users++
+}
+
 func (h *handle) release() {
 	handles.mu.Lock()
 	defer handles.mu.Unlock()

@@ -50,6 +50,15 @@ func (o *Own) Remove() error {
 
 func (o *Own) unlink() (gone bool, err error) {
 	err = unlinkat(o.h.fd, o.name)
+	if disconnected(err) {
+		// Another filesystem may be mounted there by now, and the ticket be in it.
+		// That it is not proves nothing about the one that was there.
+		o.h.retire()
+		if unlinkat(unix.AT_FDCWD, o.Path()) == nil {
+			return false, nil
+		}
+		return false, err
+	}
 	if err == unix.ENOENT || err == unix.ESTALE {
 		// Perhaps it was made in another directory than the open one.
 		err = unlinkat(unix.AT_FDCWD, o.Path())

@@ -47,6 +47,9 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	switch {
 	case removed(err):
 		o.entries = o.entries[:0]
+	case disconnected(err):
+		o.h.retire()
+		return nil, queue.ErrGone
 	case err != nil:
 		return nil, wrap("list", o.q.Dir, err)
 	}
@@ -135,7 +138,11 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 			there[string(name)] = true
 		}
 	})
-	if err != nil && !removed(err) {
+	switch {
+	case disconnected(err):
+		o.h.retire()
+		return nil, queue.ErrGone
+	case err != nil && !removed(err):
 		return nil, wrap("list", o.q.Dir, err)
 	}
 	if !there[o.name] {

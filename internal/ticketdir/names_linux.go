@@ -31,7 +31,11 @@ func (h *handle) list(f func(name []byte)) error {
 	switch {
 	case h.oneKernel() && h.listing.TryLock():
 		defer h.listing.Unlock()
-		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		err := again(func() error {
+			_, err := unix.Seek(fd, 0, unix.SEEK_SET)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	default:

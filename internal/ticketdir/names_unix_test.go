@@ -80,5 +80,6 @@ func TestProofOfAbsence(t *testing.T) {
 		assert.Equal(t, fs.ErrNotExist, o.h.unlessGone("link", answer))
 		assert.Equal(t, fs.ErrNotExist, o.h.unlessGone("nothing", answer))
 	}
-	assert.Equal(t, fs.ErrNotExist, o.h.unlessGone("ticket", unix.ENOENT), "that is the proof")
+	assert.Equal(t, unix.ESTALE, o.h.unlessGone("ticket", unix.ENOENT), "of an open file that is no proof")
+	assert.Equal(t, fs.ErrNotExist, o.h.unlessGone("nothing", unix.ENOENT))
 }

@@ -47,23 +47,35 @@ func (h *handle) openTicket(name string) (fd int, err error) {
 			break
 		}
 	}
-	if err == nil {
+	switch err {
+	case nil:
 		return fd, nil
+	case unix.ENOENT:
+		return -1, fs.ErrNotExist
+	default:
+		return -1, h.unlessGone(name, err)
 	}
-	return -1, h.unlessGone(name, err)
 }
 
 // unlessGone returns err, or fs.ErrNotExist if there is proof that the name is
 // no ticket's (any more). The answers to an open of a link, a FIFO, a socket or
 // a device differ, and servers give the same ones for reasons of their own: only
-// that there is no such name, or no regular file, proves anything.
+// that there is no such name, or no regular file, proves anything. That an open
+// file is not there proves as little, and is not passed on as such.
 func (h *handle) unlessGone(name string, err error) error {
-	if err == unix.ENOENT {
-		return fs.ErrNotExist
-	}
+	err = notAbsent(err)
 	switch st, second := fstatat(h.fd, name, unix.AT_SYMLINK_NOFOLLOW); {
 	case second == unix.ENOENT, second == nil && !st.regular():
 		return fs.ErrNotExist
+	}
+	return err
+}
+
+// notAbsent returns what an open file was answered with, so that nobody takes it for
+// an answer about the name.
+func notAbsent(err error) error {
+	if err == unix.ENOENT {
+		return unix.ESTALE
 	}
 	return err
 }
@@ -103,5 +115,9 @@ func (h *handle) attributes(name string) (stat, error) {
 		return stat{}, err
 	}
 	defer unix.Close(fd)
-	return freshFile(fd)
+	st, err := freshFile(fd)
+	if err != nil {
+		err = h.unlessGone(name, err)
+	}
+	return st, err
 }

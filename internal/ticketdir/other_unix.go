@@ -11,8 +11,7 @@ import (
 	"github.com/filelock-go/filelock/internal/ticket"
 )
 
-// Other is another's ticket, kept open. It may be used while the View that it
-// came from is open.
+// Other is another's ticket, kept open. It may outlive the View that it came from.
 type Other struct {
 	h    *handle
 	name string
@@ -30,6 +29,7 @@ func (v *View) OpenOther(name string) (*Other, error) {
 		unix.Close(fd)
 		return nil, wrap("stat", v.path(name), err)
 	}
+	v.h.use()
 	return &Other{h: v.h, name: name, fd: fd}, nil
 }
 
@@ -56,6 +56,7 @@ func (o *Other) Close() {
 	if o.fd >= 0 {
 		unix.Close(o.fd)
 		o.fd = -1
+		o.h.release()
 	}
 }
 
@@ -73,7 +74,11 @@ func (o *Other) Look() (p Probe, err error) {
 		read = freshFile
 	}
 	st, err := read(o.fd)
-	if err != nil {
+	switch {
+	case err == nil:
+	case o.h.entries(): // the owner may be inside even if the name is gone
+		return p, wrap("stat", o.path(), notAbsent(err))
+	default:
 		return p, wrap("stat", o.path(), o.h.unlessGone(o.name, err))
 	}
 	p.Number, p.Beat, p.Nameless = st.modified, st.beat(), st.nlink == 0

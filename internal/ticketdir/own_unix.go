@@ -16,11 +16,12 @@ import (
 type Own struct {
 	View   // its handle is nil before Create and after Remove
 	name   string
-	fd     int      // the ticket, open for writing: its end wakes the watchers
+	fd     int      // the ticket, open for writing: its end wakes the watchers; -1: see part
 	id     fileID   // of the ticket
 	raised []string // our raised entries
 	listings
 
+	placed    bool // its name says that there are locks
 	entered   bool // the entry lock was taken
 	witnessed bool // the witness was taken
 	shared    bool // others may have the descriptor
@@ -53,8 +54,16 @@ func (o *Own) Path() string { return o.path(o.name) }
 
 // Witness returns a duplicate of the open ticket. While any duplicate is open,
 // here or in a child process, the witness is held. errors.ErrUnsupported: there
-// are no locks here.
+// are no locks here. It is safe to call beside the other methods.
 func (o *Own) Witness() (*os.File, error) {
+	o.times.Lock() // others may ask, too, and Remove waits
+	defer o.times.Unlock()
+	if o.h == nil {
+		return nil, wrap("lock", o.Path(), os.ErrClosed) // given back meanwhile
+	}
+	if err := o.open(); err != nil {
+		return nil, wrap("open", o.Path(), err)
+	}
 	if !o.witnessed {
 		if err := takeWitness(o.fd); err != nil {
 			return nil, wrap("lock", o.Path(), unsupported(err))
@@ -71,4 +80,12 @@ func (o *Own) Witness() (*os.File, error) {
 		return nil, wrap("dup", o.Path(), err)
 	}
 	return os.NewFile(uintptr(fd), o.Path()), nil
+}
+
+// open opens the own ticket if it is not open.
+func (o *Own) open() (err error) {
+	if o.fd < 0 {
+		o.fd, err = openat(o.h.fd, o.name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	}
+	return err
 }

@@ -16,7 +16,7 @@ import (
 
 func fstat(fd int) (stat, error) {
 	st, err := statx(fd, "", unix.AT_EMPTY_PATH)
-	if err == unix.ENOSYS {
+	if unknownCall(err) {
 		return fstatNative(fd)
 	}
 	return st, err
@@ -24,7 +24,7 @@ func fstat(fd int) (stat, error) {
 
 func fstatat(dir int, name string, flags int) (stat, error) {
 	st, err := statx(dir, name, flags)
-	if err == unix.ENOSYS {
+	if unknownCall(err) {
 		return fstatatNative(dir, name, flags)
 	}
 	return st, err
@@ -47,7 +47,7 @@ func chtimes(dir int, name string, accessed, modified queue.Number) error {
 		}
 		return nil
 	})
-	if err == unix.ENOSYS {
+	if unknownCall(err) {
 		return chtimesNative(dir, name, accessed, modified)
 	}
 	return err
