@@ -25,13 +25,13 @@ func (p *Passage) Leave() error {
 		return fmt.Errorf("%w; its ticket is removed as soon as it does", err)
 	}
 	if err != nil && !gone {
-		quit := p.dir.Quit()
+		quit, entries := p.dir.Quit(), p.dir.Entries()
 		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
-		p.retryRemoval(firstRetry)
+		p.retryRemoval(firstRetry) // from here on the ticket is not ours to look at
 		if quit != nil {
 			return errors.Join(err, quit)
 		}
-		if !p.dir.Entries() {
+		if !entries {
 			return fmt.Errorf("%w (its ticket keeps others waiting until it is removed, which is tried again, or this process ends)", err)
 		}
 		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by whoever may; it is tried again)", err)
