@@ -318,8 +318,12 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	default:
 		return &Error{Op: op, Path: l.path, Err: explain(err)}
 	}
-	busy := &BusyError{Op: op, Path: l.path, Ahead: g.seen.Ahead, Waited: time.Since(began), Err: err}
-	if first, ok := passage.First(&l.passage, g.seen); ok {
+	var seen turn.Report
+	if g.seen != nil {
+		seen = *g.seen
+	}
+	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
+	if first, ok := passage.First(&l.passage, seen); ok {
 		busy.Holder = newTicket(first)
 	}
 	return busy

@@ -56,7 +56,7 @@ type grant struct {
 	settled chan struct{} // closed once passage is final; nil without an owner
 	holds   int           // guarded by owners.mu
 
-	seen turn.Report // what stood in the way when an attempt failed
+	seen *turn.Report // what stood in the way when an attempt failed
 }
 
 // owners are those who hold one path's lock in this process, or try to.
@@ -83,7 +83,7 @@ func (os *owners) claim(ctx context.Context, g *grant) (*grant, error) {
 		select {
 		case <-waitsFor.settled:
 		case <-ctx.Done():
-			g.seen = waitsFor.line.Report(0)
+			g.saw(waitsFor.line.Report(0))
 			return nil, ctx.Err()
 		}
 	}
@@ -101,7 +101,7 @@ func (os *owners) claimNow(g *grant) (*grant, error) {
 	if current.passage == nil {
 		switch {
 		case g.try:
-			g.seen = current.line.Report(1)
+			g.saw(current.line.Report(1))
 			return nil, turn.ErrBusy
 		case !g.reentrant:
 			// This one is not to share the lock with the other goroutine, and
@@ -118,7 +118,7 @@ func (os *owners) claimNow(g *grant) (*grant, error) {
 		current.holds++
 		return current, nil
 	case g.try:
-		g.seen = current.passage.Report()
+		g.saw(current.passage.Report())
 		g.seen.Ahead++
 		return nil, turn.ErrBusy
 	default:
@@ -210,15 +210,19 @@ func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 		err = p.Wait(ctx)
 	}
 	if err != nil {
-		g.seen = p.Report()
+		g.saw(p.Report())
 	}
 	return err
 }
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.
 func (g *grant) Behind(front turn.Passage, goroutines int) {
+	var r turn.Report
 	if front != nil {
-		g.seen = front.Report()
+		r = front.Report()
 	}
-	g.seen.Ahead += goroutines
+	r.Ahead += goroutines
+	g.saw(r)
 }
+
+func (g *grant) saw(r turn.Report) { g.seen = &r }

@@ -66,6 +66,9 @@ type examiner struct {
 	// thorough asks for what is for display only.
 	thorough  bool
 	mayArrive time.Duration // see Site
+	// beside is the number of the passage that looks: who arrived at about the
+	// same time is most likely in its doorway, as this one just was. nil: nobody.
+	beside *queue.Number
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
 }
@@ -83,6 +86,7 @@ type exam struct {
 	// stands in the way. By then our own ticket is gone, too.
 	nameless bool
 	tells    bool // its locks are seen here
+	arrived  bool // just now, so that nothing more was looked at
 	doorway  bool // the owner may still be in its doorway
 	other    other
 }
@@ -127,6 +131,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = higher(t.Number, probe.Number)
+	known := x.memory.knows(t.Name)
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
 		return x.failed(e, fs.ErrNotExist)
@@ -134,8 +139,21 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	e.tells = x.view.Tells(e.name.Place)
 	evidence.Tells, evidence.Readable, evidence.Thorough = e.tells, readable, x.thorough
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
+	if e.doorway && !known && x.beside != nil && within(*x.beside, t.Number, liveness.Grace) {
+		// To ask for its process would take longer than it takes to get in line.
+		e.arrived = true
+		e.verdict = liveness.Verdict{Reason: "it has just arrived"}
+		x.memory.decide(t.Name, e.verdict)
+		return e, nil
+	}
 	x.decide(&e, self, evidence)
 	return e, nil
+}
+
+// within reports whether n is not above from by more than d.
+func within(n, from queue.Number, d time.Duration) bool {
+	limit, ok := from.Add(d)
+	return ok && n.Compare(limit) <= 0
 }
 
 // lookFar examines a ticket where other kernels take part. A lock call there is

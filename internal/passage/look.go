@@ -39,6 +39,8 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
 	}
 	x := p.examiner()
+	own := p.contender.Own().Number
+	x.beside = &own
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
 	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
@@ -52,7 +54,7 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	}
 	p.failing = failing{}
 	p.noteSwept(&e)
-	if e.verdict.State == liveness.Unknown || e.name.Lease > 0 {
+	if e.verdict.State == liveness.Unknown && !e.arrived || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
 	// Without a name and inside: its owner is leaving, most likely, and between two
@@ -98,8 +100,7 @@ func (p *Passage) keep(e *exam) {
 // arrivedWith reports whether t came at about the same time as this ticket, by
 // the clock of the filesystem.
 func (p *Passage) arrivedWith(t queue.Ticket) bool {
-	soonest, ok := t.Number.Add(p.cfg.Site.mayArrive())
-	return ok && p.contender.Own().Number.Compare(soonest) <= 0
+	return within(p.contender.Own().Number, t.Number, p.cfg.Site.mayArrive())
 }
 
 // startClocks has the proofs that take time begin for all the tickets ahead at

@@ -96,6 +96,13 @@ func (m *Memory) robbed(file string) bool {
 	return t != nil && t.robbed
 }
 
+// knows reports whether something is remembered of a ticket.
+func (m *Memory) knows(file string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.traces[file] != nil
+}
+
 // age returns how long a ticket has been known; 0 is new.
 func (m *Memory) age(file string) time.Duration {
 	m.mu.Lock()
