@@ -109,6 +109,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	}
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
+	l.site.passages.Find(q.Dir)
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,

@@ -66,6 +66,14 @@ type Site struct {
 	unanswered atomic.Int32
 }
 
+// Find notes what kind of filesystem the queue's directory is on, so that the first
+// passage knows it too.
+func (s *Site) Find(dir string) {
+	if !s.prompt.Load() && ticketdir.OneKernel(dir) {
+		s.prompt.Store(true)
+	}
+}
+
 // Prompt reports whether the filesystem is known to answer without asking a
 // server.
 func (s *Site) Prompt() bool { return s.prompt.Load() }

@@ -39,6 +39,14 @@ var oneKernel = map[uint32]bool{
 	0x4244:                     true, // hfs
 }
 
+// OneKernel reports whether a directory is known to be on a filesystem that this
+// kernel alone mounts.
+func OneKernel(dir string) bool {
+	var st unix.Statfs_t
+	err := again(func() error { return unix.Statfs(dir, &st) })
+	return err == nil && oneKernel[uint32(st.Type)]
+}
+
 // filesystemOf tells what is known of the filesystem of an open directory, and
 // whether only an open makes it ask for a file's attributes: the kernel can have
 // FUSE's server asked, but behind that another cache may answer.
