@@ -26,19 +26,19 @@ var (
 	// systemCallsFree are of one hold that nobody else wants, when the
 	// directory is open already.
 	systemCallsFree = tally{
-		"openat": 1, "getdents64": 2, "lseek": 1, "fstat": 2, "flock": 1, "unlinkat": 1, "close": 1,
+		"openat": 1, "getdents64": 2, "lseek": 1, "fstat": 1, "fcntl": 2, "newfstatat": 1, "unlinkat": 1, "close": 1,
 	}
 	// systemCallsBehind are what a hold costs in addition where several others
 	// are ahead and the number must be raised, and systemCallsPerTicket what each
 	// of these others adds to that: one look at its number. Behind many others,
 	// bells take the place of inotify: the own one, and that of the one ahead.
 	systemCallsBehind = tally{
-		"openat": 2, "getdents64": 4, "lseek": 2, "fstat": 4, "flock": 1, "close": 1, "utimensat": 1,
+		"openat": 1, "getdents64": 4, "lseek": 2, "fstat": 5, "fcntl": 5, "newfstatat": 1, "close": 1, "utimensat": 1,
 		"inotify_add_watch": 1,
 	}
 	systemCallsBehindMany = tally{
-		"openat": 2, "getdents64": 4, "lseek": 2, "fstat": 4, "flock": 1, "close": 3, "utimensat": 1,
-		"socket": 2, "accept4": 1, "bind": 1, "listen": 1, "connect": 1, "getsockopt": 1, "fcntl": 1,
+		"openat": 1, "getdents64": 4, "lseek": 2, "fstat": 5, "fcntl": 6, "newfstatat": 1, "close": 3, "utimensat": 1,
+		"socket": 2, "accept4": 1, "bind": 1, "listen": 1, "connect": 1, "getsockopt": 1, "shutdown": 1,
 	}
 	systemCallsPerTicket = tally{"newfstatat": 1}
 )
@@ -106,7 +106,7 @@ func waiterChild(args []string) error {
 	waits := false
 	filelock.CountSteps(func(_ int, call string) {
 		guard.Word(word).Add(1)
-		if call == "Probe" && !waits {
+		if call == "OpenOther" && !waits {
 			waits = true
 			locktest.Say("waits")
 		}

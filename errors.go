@@ -2,12 +2,15 @@ package filelock
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/turn"
 )
 
 // Errors of construction.
@@ -39,7 +42,15 @@ var (
 	ErrNotLocked = errors.New("not locked")
 	// ErrLost is matched when the lock's ticket was removed or changed by
 	// somebody else, so that another may have entered.
-	ErrLost = errors.New("the lock was lost")
+	ErrLost = turn.ErrLost
+)
+
+// Errors of the filesystem.
+var (
+	// ErrUnanswered is matched when the filesystem did not answer in time, as
+	// when a server is down. What was begun is finished, and cleaned up, in the
+	// background.
+	ErrUnanswered = turn.ErrUnanswered
 )
 
 // Error is an error of one operation on one lock. It matches what it wraps.
@@ -49,7 +60,9 @@ type Error struct {
 	Err  error
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("filelock: %s %s: %v", e.Op, e.Path, e.Err) }
+func (e *Error) Error() string {
+	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
+}
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -58,9 +71,11 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrTimeout and context.DeadlineExceeded if WithTimeout ended it; else the
 // context's error and its cause.
 type BusyError struct {
-	Op     string // "acquire" or "try"
-	Path   string // the target
-	Holder Ticket // the first in the queue; its Path is "" if it left meanwhile
+	Op   string // "acquire" or "try"
+	Path string // the target
+	// Holder is the holder or, if nobody is known to be inside, the first in the
+	// queue; see its State. Its Path is "" if nobody was there at a second look.
+	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
 	// of this process count one each.
@@ -71,22 +86,52 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: ", e.Path)
-	if e.Holder.Path != "" {
-		fmt.Fprintf(&b, "held by %s", e.Holder)
-	} else {
+	fmt.Fprintf(&b, "filelock: %s: ", quote(e.Path))
+	switch {
+	case e.Holder.Path == "":
 		b.WriteString("just released")
+	case e.Holder.State == Inside:
+		fmt.Fprintf(&b, "held by %s", e.Holder)
+	case e.Holder.State == Dead: // or it would not be in the way
+		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
+	default:
+		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
 	}
 	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
-		b.WriteString(e.Err.Error())
+		b.WriteString(textOf(e.Err))
 	} else {
-		fmt.Fprintf(&b, "gave up after %v: %v", roundWait(e.Waited), e.Err)
+		fmt.Fprintf(&b, "gave up after %v: %s", roundWait(e.Waited), textOf(e.Err))
 	}
 	return b.String()
 }
 
 func (e *BusyError) Unwrap() error { return e.Err }
+
+// MarshalJSON writes the fields, and the reason as text.
+func (e *BusyError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"op": e.Op, "path": e.Path, "holder": e.Holder, "ahead": e.Ahead,
+		"waited": e.Waited.String(), "error": textOf(e.Err),
+	})
+}
+
+// LogValue is for log/slog.
+func (e *BusyError) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("op", e.Op), slog.String("path", e.Path), slog.String("holder", e.Holder.String()),
+		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", textOf(e.Err)),
+	)
+}
+
+// textOf is an error's message as a part of another one; nil has none. The
+// system's errors have paths as they are.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return escape(err.Error())
+}
 
 // roundWait makes a duration short to read: three digits or so.
 func roundWait(d time.Duration) time.Duration {
@@ -107,9 +152,9 @@ var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
 func explain(err error) error {
 	switch {
 	case errors.Is(err, queue.ErrGone):
-		return fmt.Errorf("%w: its ticket was removed by somebody else while it waited", ErrLost)
+		return fmt.Errorf("%w: %w; somebody removes or locks the tickets of the living", ErrLost, err)
 	case errors.Is(err, queue.ErrMoved):
-		return fmt.Errorf("%w: its ticket's modification time was changed by somebody else", ErrLost)
+		return fmt.Errorf("%w: %w; somebody changes the tickets' times", ErrLost, err)
 	case errors.Is(err, queue.ErrTop):
 		return fmt.Errorf("%w: its modification time is the last that this filesystem can store; remove it once its owner is known to be gone", err)
 	default:

@@ -59,7 +59,6 @@ func ExampleFileLock_Acquire_timeout() {
 	var busy *filelock.BusyError
 	if errors.As(err, &busy) {
 		fmt.Println("held by this process:", busy.Holder.PID == os.Getpid())
-		fmt.Println("the holder is", busy.Holder.State)
 		fmt.Println("ahead:", busy.Ahead)
 	}
 	fmt.Println("timeout:", errors.Is(err, filelock.ErrTimeout))
@@ -69,7 +68,6 @@ func ExampleFileLock_Acquire_timeout() {
 	}
 	// Output:
 	// held by this process: true
-	// the holder is alive
 	// ahead: 1
 	// timeout: true
 }
@@ -133,12 +131,12 @@ func ExampleInspect() {
 		log.Fatal(err)
 	}
 	if holder, ok := q.Holder(); ok {
-		fmt.Println(holder.PID == os.Getpid(), holder.State)
+		fmt.Println("held by this process:", holder.PID == os.Getpid())
 	}
 	if err := l.Unlock(); err != nil {
 		log.Fatal(err)
 	}
-	// Output: true alive
+	// Output: held by this process: true
 }
 
 func ExampleReap() {

@@ -1,6 +1,7 @@
 package filelock
 
 import (
+	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
@@ -10,19 +11,21 @@ import (
 // that the call is about. It returns what undoes it. A test's child process
 // stops, dies or plays tricks in f.
 func AtSteps(f func(step, ticket string)) (undo func()) {
-	was := openTicketDir
-	openTicketDir = func(q ticketdir.Queue) ticketDir { return &stepped{was(q), f} }
-	return func() { openTicketDir = was }
+	was := passage.Open
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+		return &stepped{was(q, after), f}
+	}
+	return func() { passage.Open = was }
 }
 
-// Steps are the calls that AtSteps knows.
+// Steps are the calls that AtSteps knows, where one kernel sees everything.
 var Steps = []string{
-	"Create", "List", "Renumber", "Announce", "Settle", "Confirm", "Remaining", "Probe", "Reclaim", "Remove",
+	"Create", "List", "Renumber", "Announce", "Settle", "Enter", "Remaining", "OpenOther", "Reclaim", "Remove",
 }
 
-// stepped is a ticketDir that tells of its steps.
+// stepped is a TicketDir that tells of its steps.
 type stepped struct {
-	ticketDir
+	passage.TicketDir
 	at func(step, ticket string)
 }
 
@@ -34,50 +37,60 @@ func (s *stepped) step(call, ticket string) (after func()) {
 
 func (s *stepped) Create() (name string, err error) {
 	defer s.step("Create", s.Name())()
-	return s.ticketDir.Create()
+	return s.TicketDir.Create()
 }
 
 func (s *stepped) List() (ts []queue.Ticket, err error) {
 	defer s.step("List", s.Name())()
-	return s.ticketDir.List()
+	return s.TicketDir.List()
 }
 
 func (s *stepped) Renumber(n queue.Number) (stored queue.Number, err error) {
 	defer s.step("Renumber", s.Name())()
-	return s.ticketDir.Renumber(n)
+	return s.TicketDir.Renumber(n)
 }
 
 func (s *stepped) Announce(n queue.Number) (err error) {
 	defer s.step("Announce", s.Name())()
-	return s.ticketDir.Announce(n)
+	return s.TicketDir.Announce(n)
 }
 
-func (s *stepped) Settle() (err error) {
+func (s *stepped) Settle(waits bool) (err error) {
 	defer s.step("Settle", s.Name())()
-	return s.ticketDir.Settle()
+	return s.TicketDir.Settle(waits)
 }
 
-func (s *stepped) Confirm() (n queue.Number, err error) {
-	defer s.step("Confirm", s.Name())()
-	return s.ticketDir.Confirm()
+func (s *stepped) Enter() (n queue.Number, err error) {
+	defer s.step("Enter", s.Name())()
+	return s.TicketDir.Enter()
 }
 
 func (s *stepped) Remaining(ts []queue.Ticket) (still []queue.Ticket, err error) {
 	defer s.step("Remaining", s.Name())()
-	return s.ticketDir.Remaining(ts)
+	return s.TicketDir.Remaining(ts)
 }
 
 func (s *stepped) Remove() (err error) {
 	defer s.step("Remove", s.Name())()
-	return s.ticketDir.Remove()
+	return s.TicketDir.Remove()
 }
 
-func (s *stepped) Probe(name string) (p ticketdir.Probe, err error) {
-	defer s.step("Probe", name)()
-	return s.ticketDir.Probe(name)
+func (s *stepped) OpenOther(name string) (o *ticketdir.Other, err error) {
+	defer s.step("OpenOther", name)()
+	return s.TicketDir.OpenOther(name)
 }
 
-func (s *stepped) Reclaim(name string, p *ticketdir.Probe) (err error) {
-	defer s.step("Reclaim", name)()
-	return s.ticketDir.Reclaim(name, p)
+func (s *stepped) Stat(name string) (p ticketdir.Probe, err error) {
+	defer s.step("Stat", name)()
+	return s.TicketDir.Stat(name)
+}
+
+func (s *stepped) Reclaim(o *ticketdir.Other) (err error) {
+	defer s.step("Reclaim", o.Name())()
+	return s.TicketDir.Reclaim(o)
+}
+
+func (s *stepped) RemoveDead(name string) (err error) {
+	defer s.step("RemoveDead", name)()
+	return s.TicketDir.RemoveDead(name)
 }

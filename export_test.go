@@ -2,6 +2,7 @@ package filelock
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,37 +11,43 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
 // stamped is a directory whose tickets get a time of ours as soon as they are
 // there, as if the clock had been stepped.
 type stamped struct {
-	*ticketdir.Own
+	passage.TicketDir
+	dir  string
 	when func() time.Time
 }
 
 func (s stamped) Create() (string, error) {
-	name, err := s.Own.Create()
+	name, err := s.TicketDir.Create()
 	if err != nil {
 		return "", err
 	}
 	at := s.when()
-	return name, os.Chtimes(s.Path(), at, at)
+	return name, os.Chtimes(filepath.Join(s.dir, name), at, at)
 }
 
 // StampTickets has all tickets stamped from now on.
 func StampTickets(when func() time.Time) {
-	openTicketDir = func(q ticketdir.Queue) ticketDir { return stamped{ticketdir.New(q), when} }
+	was := passage.Open
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
+		return stamped{was(q, after), q.Dir, when}
+	}
 }
 
 // Waiting returns how many goroutines wait behind the one that leads or holds.
 func (l *FileLock) Waiting() int { return l.line.Waiting() }
 
-// stuckDir is a directory that refuses the first removals.
+// stuckDir is a directory that refuses the first removals, and the first ends of
+// doorways.
 type stuckDir struct {
 	*ticketdir.Own
-	refusals *int
+	refusals, settles *int
 }
 
 func (s stuckDir) Remove() error {
@@ -51,11 +58,27 @@ func (s stuckDir) Remove() error {
 	return s.Own.Remove()
 }
 
+func (s stuckDir) Settle(waits bool) error {
+	if *s.settles > 0 {
+		*s.settles--
+		return &os.PathError{Op: "lock", Path: s.Path(), Err: syscall.EIO}
+	}
+	return s.Own.Settle(waits)
+}
+
 // RefuseRemovals has the first n removals of tickets of l fail.
-func RefuseRemovals(l func() error, n int) error {
-	was := openTicketDir
-	defer func() { openTicketDir = was }()
-	openTicketDir = func(q ticketdir.Queue) ticketDir { return stuckDir{ticketdir.New(q), &n} }
+func RefuseRemovals(l func() error, n int) error { return refuse(l, n, 0) }
+
+// RefuseSettle has the end of the first doorway of l fail, and the removal of
+// that ticket too.
+func RefuseSettle(l func() error) error { return refuse(l, 1, 1) }
+
+func refuse(l func() error, removals, settles int) error {
+	was := passage.Open
+	defer func() { passage.Open = was }()
+	passage.Open = func(q *ticketdir.Queue, _ passage.TicketDir) passage.TicketDir {
+		return stuckDir{ticketdir.New(*q), &removals, &settles}
+	}
 	return l()
 }
 
@@ -63,23 +86,23 @@ func RefuseRemovals(l func() error, n int) error {
 // directory, with the call's name and whose it is: the first ticket made from
 // now on is 0. It returns what undoes it.
 func CountSteps(f func(contender int, call string)) (undo func()) {
-	was := openTicketDir
+	was := passage.Open
 	var begun atomic.Int64
-	openTicketDir = func(q ticketdir.Queue) ticketDir {
+	passage.Open = func(q *ticketdir.Queue, after passage.TicketDir) passage.TicketDir {
 		contender := int(begun.Add(1)) - 1
-		return &stepped{was(q), func(step, _ string) {
+		return &stepped{was(q, after), func(step, _ string) {
 			if call, after := strings.CutPrefix(step, "after "); after {
 				f(contender, call)
 			}
 		}}
 	}
-	return func() { openTicketDir = was }
+	return func() { passage.Open = was }
 }
 
 // UntoldCalls returns the calls to a ticket's directory that neither AtSteps
 // nor CountSteps tells of.
 func UntoldCalls() (calls []string) {
-	directory := reflect.TypeFor[ticketDir]()
+	directory := reflect.TypeFor[passage.TicketDir]()
 	for i := range directory.NumMethod() {
 		if name := directory.Method(i).Name; !slices.Contains(Steps, name) {
 			calls = append(calls, name)

@@ -64,12 +64,13 @@ func TestReadOnly(t *testing.T) {
 	requireRefused(t, newLock(t, filepath.Join(dir, "target")), syscall.EROFS)
 }
 
-// TestCannotBeGivenBack: what cannot be given back stays held, and can be
-// given back later; a wait that cannot be given up says so.
+// TestCannotBeGivenBack: whatever Unlock returns, the lock is not held any more.
+// A ticket that cannot be removed keeps nobody out, and goes as soon as it can.
 func TestCannotBeGivenBack(t *testing.T) {
 	dir := t.TempDir()
 	immutable := func(flag string) error { return exec.Command("chattr", flag, dir).Run() }
-	l := newLock(t, filepath.Join(dir, "target"))
+	path := filepath.Join(dir, "target")
+	l := newLock(t, path)
 	require.NoError(t, l.TryLock())
 	release, err := l.Hold(canceled(t))
 	require.ErrorIs(t, err, context.Canceled)
@@ -78,22 +79,20 @@ func TestCannotBeGivenBack(t *testing.T) {
 		t.Skipf("making a directory immutable takes root and chattr: %v", err)
 	}
 	t.Cleanup(func() { immutable("-i") })
-	for range 2 {
-		require.ErrorIs(t, l.Unlock(), fs.ErrPermission)
-		require.True(t, l.Held())
-	}
-	// A goroutine that came meanwhile is behind the holder as before.
-	waiting := start(func() error { return l.Acquire(t.Context()) })
-	eventually(t, "the waiter", func() bool { return l.Waiting() == 1 })
-	require.ErrorIs(t, l.Unlock(), fs.ErrPermission)
-	requireBlocks(t, waiting)
+	err = l.Unlock()
+	t.Log(err)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.False(t, l.Held())
+	require.ErrorIs(t, l.Unlock(), filelock.ErrNotLocked)
+	q, err := filelock.Inspect(path)
+	require.NoError(t, err)
+	require.Len(t, q.Tickets, 1)
+	require.NotContains(t, []filelock.State{filelock.Inside, filelock.Alive}, q.Tickets[0].State)
 
 	require.NoError(t, immutable("-i"))
+	acquire(t, l)
 	require.NoError(t, l.Unlock())
-	require.NoError(t, result(t, waiting))
-	require.NoError(t, l.Unlock())
-	require.False(t, l.Held())
-	requireNoTickets(t, dir)
+	eventually(t, "the first ticket's removal", func() bool { return len(tickets(t, dir)) == 0 })
 }
 
 func canceled(t *testing.T) context.Context {
@@ -141,6 +140,9 @@ func TestVetCatchesCopies(t *testing.T) {
 		t.Skip("runs go vet")
 	}
 	dir, err := os.MkdirTemp("testdata", "copy-")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		t.Skipf("the module's folder cannot be written to: %v", err)
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	const program = `package main

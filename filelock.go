@@ -7,9 +7,13 @@
 //     on every filesystem that shows a process the names it created itself and
 //     those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
-//     who arrives later, processes and goroutines alike.
-//   - Recovery: a contender that dies, however, is passed by. Its ticket is
-//     removed when there is proof of its death, and never without.
+//     who arrives later, processes and goroutines alike, unless it does not take
+//     its turn.
+//   - Recovery: a contender that dies, however, is passed by. On local
+//     filesystems of Linux, so is one that is stopped when its turn has come, or
+//     that nothing shows to be there: that costs it its place, and never lets two
+//     in. Elsewhere a ticket is removed only when there is proof of its owner's
+//     death.
 //   - Cancellation: a wait ends when its context does, and leaves nothing.
 //
 // # Not guaranteed
@@ -26,7 +30,7 @@
 //     through the same kind of mount.
 //   - Where a filesystem is shared by several machines, the death of a process
 //     on another machine cannot be seen, and its ticket blocks until an
-//     operator removes it.
+//     operator removes it, or its lease runs out.
 //   - Programs that follow the plain rule of the Python package
 //     simple-file-lock need WithPlainPeers.
 //   - Two hard links to one file, and two spellings that differ in case only
@@ -46,14 +50,13 @@ package filelock
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/filelock-go/filelock/internal/local"
-	"github.com/filelock-go/filelock/internal/queue"
-	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/turn"
 )
 
 // A FileLock is one handle on the lock of a path. It is safe for use by
@@ -65,11 +68,12 @@ import (
 // the lock is not held, nothing is kept but, for a second or two, an open
 // directory and, on Linux after a wait, an inotify instance for all locks.
 type FileLock struct {
-	path  string
-	queue ticketdir.Queue
-	cfg   config
-	site  *site
-	line  *local.Line
+	path    string
+	cfg     config
+	site    *site
+	line    *local.Line
+	passage passage.Config
+	log     journal
 
 	mu    sync.Mutex
 	holds []*hold
@@ -104,8 +108,17 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		return nil, err
 	}
 	q.Prepare()
-	l := &FileLock{path: target, queue: q, cfg: cfg, site: siteOf(q)}
+	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
+	l.site.passages.Find(q.Dir)
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
+	l.passage = passage.Config{
+		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
+		Site: &l.site.passages,
+	}
+	l.log = journal{log: cfg.log, path: target}
+	if cfg.log != nil {
+		l.passage.Observe = l.log.observe
+	}
 	return l, nil
 }
 
@@ -118,7 +131,7 @@ func (l *FileLock) Path() string { return l.path }
 func (l *FileLock) Held() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.holds) > 0 && !l.holds[len(l.holds)-1].grant.place.Lost()
+	return len(l.holds) > 0 && !l.holds[len(l.holds)-1].grant.passage.Lost()
 }
 
 // Acquire waits for the lock and takes it. It returns nil when it is held, to
@@ -128,10 +141,11 @@ func (l *FileLock) Held() bool {
 //
 // If somebody was ahead, the error is a *BusyError. Any other is an *Error,
 // which matches ErrDeadlock, ErrNoOwner, ErrInvalid (nil context), ErrLost (the
-// ticket was removed while it waited) or errors.ErrUnsupported (WithLease), or
-// wraps the filesystem's, such as fs.ErrPermission, at once. After any error
-// nothing is held and the own ticket is gone; if it could not be removed, the
-// error says that too, and it is tried again in the background.
+// ticket was taken away again and again), ErrUnanswered (together with the
+// context's error: the filesystem did not answer) or errors.ErrUnsupported
+// (WithLease), or wraps the filesystem's, such as fs.ErrPermission, at once.
+// After any error nothing is held and the own ticket is gone; if it could not be
+// removed, the error says that too, and it is tried again in the background.
 func (l *FileLock) Acquire(ctx context.Context) error {
 	_, err := l.acquire(ctx, false)
 	return err
@@ -141,11 +155,13 @@ func (l *FileLock) Acquire(ctx context.Context) error {
 // that matches ErrLocked: it never waits in the queue and never jumps it. Of
 // several that try a free lock at once exactly one succeeds.
 //
-// It returns within the time of a few system calls, save for one case: while
-// the first in the queue may be dead but the proof takes a second, it waits
-// for that, at most a second and a half. Where there is no witness (Windows,
-// filesystems without locks, and systems without a boot id, such as macOS and
-// the BSDs), tries at the very same moment may all fail.
+// It returns within the time of a few system calls, save for two cases: while
+// the first in the queue may be dead but the proof takes a second, and, where
+// other kernels take part (network filesystems, FUSE, and all systems but
+// Linux), while others have arrived within the last second. Then it waits at
+// most a second and a half, or somewhat longer where it took long to get in line.
+// Where the filesystem does not answer it gives up after eight seconds:
+// ErrUnanswered.
 //
 // A reentrant lock needs TryAcquire, since this names no owner: ErrNoOwner.
 func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
@@ -157,52 +173,51 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 	return err
 }
 
-// Unlock gives back what the last Acquire or TryLock through l took. Any
-// goroutine may call it.
+// Unlock gives back what the last Acquire, TryLock or Hold through l took. Any
+// goroutine may call it; each call takes one hold. (Do not mix it with Hold's
+// release on one FileLock.)
 //
-// The error is an *Error. It matches ErrNotLocked if nothing is held through
-// l, and ErrLost if the lock was lost meanwhile; then it is no longer held.
-// After any other error, the ticket could not be removed: the lock is still
-// held, and Unlock may be called again.
+// It returns within the time of a few system calls, or after five seconds where
+// the filesystem does not answer. The error is an *Error. It matches
+// ErrNotLocked if nothing is held through l, ErrLost if the lock was lost
+// meanwhile, and ErrUnanswered; others are the filesystem's. Whatever it is,
+// the lock is not held any more: what could not be removed is tried again in
+// the background, and the error says what is left.
 func (l *FileLock) Unlock() error {
 	l.mu.Lock()
-	if len(l.holds) == 0 {
+	n := len(l.holds) - 1
+	if n < 0 {
 		l.mu.Unlock()
 		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
 	}
-	h := l.holds[len(l.holds)-1]
+	h := l.holds[n]
+	l.holds = l.holds[:n]
 	l.mu.Unlock()
 	return l.release(h)
 }
 
 // Hold is Acquire, but what it takes is given back by the function it returns,
 // exactly and once: further calls of release do nothing and return what the
-// first one did. An error that leaves the lock held, as with Unlock, is not
-// kept, and release may be called again.
+// first one did. See Unlock for its errors.
 func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
 	h, err := l.acquire(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	done := false
-	var result error
-	return func() error {
-		mu.Lock()
-		defer mu.Unlock()
-		if !done {
-			result = l.release(h)
-			done = result == nil || errors.Is(result, ErrLost) || errors.Is(result, ErrNotLocked)
-		}
-		return result
-	}, nil
+	return sync.OnceValue(func() error { return l.take(h) }), nil
 }
 
 // Do calls fn while the lock is held, and gives it back when fn returns or
 // panics. It returns the error of the acquisition, or those of fn and of the
 // release, joined. With WithLease, fn's context ends with ErrLost as its cause
 // if the lock is lost.
+//
+// fn's context names an owner, ctx's or else a new one: acquiring the same lock
+// with it again fails with ErrDeadlock, rather than to wait for itself.
 func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+	if ctx != nil && ownerOf(ctx) == nil {
+		ctx = ContextWithOwner(ctx)
+	}
 	h, err := l.acquire(ctx, false)
 	if err != nil {
 		return err
@@ -210,14 +225,10 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	held, end := h.whileHeld(ctx)
 	defer func() {
 		end()
-		err = errors.Join(err, l.release(h))
+		err = errors.Join(err, l.take(h))
 	}()
 	return fn(held)
 }
-
-// hold is one successful acquisition through a FileLock. Several may share a
-// grant.
-type hold struct{ grant *grant }
 
 func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	op := "acquire"
@@ -239,19 +250,27 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, l.cfg.timeout, ErrTimeout)
 		defer cancel()
 	}
+	if try && !l.site.passages.Prompt() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, tryLimit)
+		defer cancel()
+	}
 	var began time.Time
-	if try || ctx.Done() != nil || l.debugging() {
+	if try || ctx.Done() != nil || l.log.debugging() {
 		began = time.Now() // else nobody asks how long it waited
 	}
-	asked := &grant{lock: l, try: try, owner: owner, line: l.line}
-	h := &asked.hold
-	g, err := l.site.claim(ctx, asked)
-	if g == asked {
+	own := &struct { // allocated together
+		grant
+		hold
+	}{grant: grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}}
+	g, err := l.site.owners.claim(ctx, &own.grant)
+	if g == &own.grant {
 		err = l.enter(ctx, g, began)
 	}
 	if err != nil {
-		return nil, l.failure(ctx, op, asked, began, err)
+		return nil, l.failure(ctx, op, &own.grant, began, err)
 	}
+	h := &own.hold
 	h.grant = g
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
@@ -259,30 +278,29 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	return h, nil
 }
 
+// tryLimit is how long a try waits for a filesystem that does not answer: longer
+// than a try takes on one that does.
+const tryLimit = 8 * time.Second
+
 // enter takes the lock for a new grant.
 func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 	acquire := l.line.Acquire
 	if g.try {
 		acquire = l.line.Try
 	}
-	at, err := acquire(ctx, g)
-	if err != nil {
-		l.site.settle(g, nil)
-		return err
+	p, err := acquire(ctx, g)
+	l.site.owners.settle(g, p)
+	if err == nil && l.log.debugging() {
+		l.log.acquired(p, time.Since(began))
 	}
-	p := at.(*place)
-	l.site.settle(g, p)
-	if l.debugging() {
-		p.debug("acquire", zap.Duration("waited", time.Since(began)))
-	}
-	return nil
+	return err
 }
 
 // failure makes an acquisition's error.
 func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	var leaving *local.LeaveError
 	if errors.As(err, &leaving) {
-		return errors.Join(l.busy(ctx, op, g, began, err), &Error{Op: "release", Path: l.path, Err: leaving.Err})
+		return errors.Join(l.busy(ctx, op, g, began, leaving.Failure), &Error{Op: "release", Path: l.path, Err: leaving.Err})
 	}
 	return l.busy(ctx, op, g, began, err)
 }
@@ -290,43 +308,44 @@ func (l *FileLock) failure(ctx context.Context, op string, g *grant, began time.
 // busy makes a *BusyError if somebody was ahead, or else an *Error.
 func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Time, err error) error {
 	switch {
-	case errors.Is(err, queue.ErrBusy), errors.Is(err, local.ErrBusy):
+	case errors.Is(err, turn.ErrBusy):
 		err = ErrLocked
+	case errors.Is(err, turn.ErrUnanswered) && ctx.Err() != nil:
+		return &Error{Op: op, Path: l.path, Err: &waitEnded{err: reason(ctx), cause: turn.ErrUnanswered}}
+	case errors.Is(err, turn.ErrUnanswered):
+		return &Error{Op: op, Path: l.path, Err: turn.ErrUnanswered} // before a try's patience ended
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		err = reason(ctx)
 	default:
 		return &Error{Op: op, Path: l.path, Err: explain(err)}
 	}
-	busy := &BusyError{Op: op, Path: l.path, Ahead: g.ahead, Waited: time.Since(began), Err: err}
-	if g.first.Name != "" {
-		busy.Holder = l.first(g.first)
+	var seen turn.Report
+	if g.seen != nil {
+		seen = *g.seen
+	}
+	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
+	if first, ok := passage.First(&l.passage, seen); ok {
+		busy.Holder = newTicket(first)
 	}
 	return busy
 }
 
-// release gives h back. If that fails so that it is still held, h stays.
-func (l *FileLock) release(h *hold) error {
+// take releases h if it is still held through l.
+func (l *FileLock) take(h *hold) error {
 	l.mu.Lock()
-	i := -1
-	for j := range l.holds {
-		if l.holds[j] == h {
-			i = j
-		}
-	}
+	i := slices.Index(l.holds, h)
 	if i < 0 {
 		l.mu.Unlock()
 		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
 	}
-	l.holds = append(l.holds[:i], l.holds[i+1:]...)
+	l.holds = slices.Delete(l.holds, i, i+1)
 	l.mu.Unlock()
+	return l.release(h)
+}
 
-	held, err := l.site.release(h.grant, l.cfg.batch)
-	if held {
-		l.mu.Lock()
-		l.holds = append(l.holds, h)
-		l.mu.Unlock()
-	}
-	if err != nil {
+// release gives back a hold that was taken out of l's.
+func (l *FileLock) release(h *hold) error {
+	if err := l.site.owners.release(h.grant, l.cfg.batch); err != nil {
 		return &Error{Op: "release", Path: l.path, Err: err}
 	}
 	return nil

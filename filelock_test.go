@@ -229,7 +229,8 @@ func TestTicketDeletedUnderAHolder(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
-// TestQueueRemovedUnderWaiters: nobody enters by a queue that is gone.
+// TestQueueRemovedUnderWaiters: nobody enters by a queue that is gone, and those
+// who waited go on waiting for the holder.
 func TestQueueRemovedUnderWaiters(t *testing.T) {
 	queue := filepath.Join(t.TempDir(), "queue")
 	require.NoError(t, os.Mkdir(queue, 0o777))
@@ -248,9 +249,10 @@ func TestQueueRemovedUnderWaiters(t *testing.T) {
 		}
 	}
 	require.NoError(t, os.RemoveAll(queue))
-	require.ErrorIs(t, result(t, waiting), filelock.ErrLost)
-	require.False(t, waiter.Held())
+	requireBlocks(t, waiting)
 	require.ErrorIs(t, holder.Unlock(), filelock.ErrLost)
+	require.ErrorIs(t, result(t, waiting), fs.ErrNotExist, "there is no directory to start anew in")
+	require.False(t, waiter.Held())
 	require.ErrorIs(t, holder.TryLock(), fs.ErrNotExist)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/liveness"
 )
 
 func newLock(t testing.TB, path string, opts ...filelock.Option) *filelock.FileLock {
@@ -76,8 +77,8 @@ func queued(t testing.TB, dir string, n int) {
 	eventually(t, "waiting for tickets", func() bool { return len(tickets(t, dir)) == n })
 }
 
-// settled waits until n contenders are in the queue whose order is final: they
-// hold their witness from then on.
+// settled waits until n contenders are in the queue whose order is final: from
+// then on they can be seen to be inside, or to wait.
 func settled(t testing.TB, path string, n int) {
 	t.Helper()
 	eventually(t, "waiting for contenders", func() bool {
@@ -85,7 +86,7 @@ func settled(t testing.TB, path string, n int) {
 		require.NoError(t, err)
 		held := 0
 		for _, ticket := range q.Tickets {
-			if ticket.Reason == "witness held" {
+			if ticket.State == filelock.Inside || ticket.State == filelock.Alive {
 				held++
 			}
 		}
@@ -125,4 +126,13 @@ func acquire(t testing.TB, l *filelock.FileLock) {
 	ctx, cancel := context.WithTimeout(context.Background(), stuck)
 	defer cancel()
 	require.NoError(t, l.Acquire(ctx))
+}
+
+// identity returns what this process says of itself.
+func identity() liveness.Identity {
+	id, err := liveness.Self()
+	if err != nil {
+		panic(err)
+	}
+	return id
 }

@@ -66,8 +66,16 @@ func running(pid int64) bool {
 	return state != 'Z' && state != 'X'
 }
 
-// survivorChild takes the lock over and over.
+// survivorChild takes the lock over and over, and holds it for no time or the
+// one given.
 func survivorChild(args []string) error {
+	hold := time.Duration(0)
+	if len(args) > 1 {
+		var err error
+		if hold, err = time.ParseDuration(args[1]); err != nil {
+			return err
+		}
+	}
 	guard, err := openMortal(args[0])
 	if err != nil {
 		return err
@@ -81,6 +89,7 @@ func survivorChild(args []string) error {
 			guard.enter()
 			defer guard.leave()
 			guard.Word(wordHolds).Add(1)
+			time.Sleep(hold)
 			return nil
 		})
 		if err != nil {

@@ -36,8 +36,8 @@ func lateWaiterChild(args []string) error {
 }
 
 // TestServerAndClient: a process on the machine whose disk others mount sees a
-// local filesystem. It must not take a client's ticket for one of an earlier
-// boot of its own.
+// local filesystem. It must not take a client's ticket for one of its own, whose
+// free locks would mean something.
 func TestServerAndClient(t *testing.T) {
 	requireRoot(t)
 	source, client := t.TempDir(), t.TempDir()
@@ -68,7 +68,8 @@ func TestRowOfDeadTickets(t *testing.T) {
 }
 
 // TestStoppedWaiterWithLease: a waiter that was stopped for longer than its
-// lease does not enter with a ticket that others may be about to remove.
+// lease does not enter with a ticket that others may be about to remove. It
+// starts anew with another one.
 func TestStoppedWaiterWithLease(t *testing.T) {
 	path := target(t)
 	l := newLock(t, path)
@@ -79,8 +80,10 @@ func TestStoppedWaiterWithLease(t *testing.T) {
 	<-time.After(1500 * time.Millisecond) // until its lease has run out
 	proceed(t, w)
 	require.True(t, w.Silent(100*time.Millisecond), "it entered beside the holder")
+	before := tickets(t, filepath.Dir(path))
 	require.NoError(t, l.Unlock())
-	w.Expect("entered false, held false")
+	w.Expect("entered true, held true")
 	w.Done()
+	require.Len(t, before, 2)
 	requireNoTickets(t, filepath.Dir(path))
 }

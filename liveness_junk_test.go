@@ -99,14 +99,11 @@ func TestTicketBecomesOdd(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			path := target(t)
 			file := plant(t, path, func(*ticket.Name) {})
-			owner, err := os.Open(file)
-			require.NoError(t, err)
-			defer owner.Close()
-			require.NoError(t, unix.Flock(int(owner.Fd()), unix.LOCK_EX))
+			holdEntry(t, file)
 			require.ErrorIs(t, newLock(t, path).TryLock(), filelock.ErrLocked)
 			probes := 0
 			undo := filelock.AtSteps(func(step, name string) {
-				if step == "before Probe" && name == filepath.Base(file) {
+				if step == "before OpenOther" && name == filepath.Base(file) {
 					if probes++; probes == 1 {
 						require.NoError(t, os.Remove(file))
 						require.NoError(t, create(file))
@@ -121,7 +118,7 @@ func TestTicketBecomesOdd(t *testing.T) {
 			require.Less(t, time.Since(began), time.Second)
 			require.Positive(t, probes)
 			require.NoError(t, l.Unlock())
-			_, err = os.Lstat(file)
+			_, err := os.Lstat(file)
 			require.NoError(t, err, "it was removed")
 		})
 	}

@@ -41,7 +41,7 @@ func TestNamespaces(t *testing.T) {
 	var all []*standoff
 	for _, tt := range tests {
 		s := newStandoff(t, tt.name, t.TempDir(), tt.holder, tt.waiter)
-		require.Contains(t, s.seen, "alive: witness held")
+		require.Contains(t, s.seen, "inside: entry held")
 		all = append(all, s)
 	}
 	requireQuiet(t, all)
@@ -111,8 +111,8 @@ func TestRestartedContainer(t *testing.T) {
 	t.Logf("a third: %s", third.Line())
 	seen := third.Line()
 	t.Logf("the second as the third sees it: %s", seen)
-	require.Contains(t, seen, "web pid 1 ")
-	require.Contains(t, seen, "alive: witness held")
+	require.Contains(t, seen, "web pid 1,")
+	require.Contains(t, seen, "inside: entry held")
 	require.True(t, third.Silent(quiet()), "it entered a held lock")
 	second.Go()
 	second.Expect("released")

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,11 +42,12 @@ func TestWithoutWitness(t *testing.T) {
 	for name, w := range map[string]world{"ENOLCK": {NoLocks: int(unix.ENOLCK)}, "ENOSYS": {NoLocks: int(unix.ENOSYS)}} {
 		s := newStandoff(t, name, t.TempDir(), w, w)
 		require.Regexp(t, `alive: pid \d+ runs\)`, s.seen)
-		for _, file := range tickets(t, filepath.Dir(s.path)) {
-			n, ok := ticket.Parse(ticket.Prefix(filepath.Base(s.path)), file)
-			require.True(t, ok)
-			require.Zero(t, n.Place, "a ticket that never has a witness must not seem to have lost it")
-		}
+		eventually(t, "a ticket that never has a witness must not seem to have lost it", func() bool {
+			return !slices.ContainsFunc(tickets(t, filepath.Dir(s.path)), func(file string) bool {
+				n, ok := ticket.Parse(ticket.Prefix(filepath.Base(s.path)), file)
+				return !ok || n.Place != 0
+			})
+		})
 		// One that has locks must not take their absence for a death.
 		require.ErrorIs(t, newLock(t, s.path).TryLock(), filelock.ErrLocked)
 		reaped, err := filelock.Reap(s.path)
@@ -69,7 +71,7 @@ func TestWithoutWitnessAndProcess(t *testing.T) {
 		"neither has one": {{PIDs: true, NoLocks: int(unix.ENOSYS)}, {PIDs: true, NoLocks: int(unix.ENOSYS)}},
 	} {
 		s := newStandoff(t, name, t.TempDir(), worlds[0], worlds[1])
-		require.Contains(t, s.seen, "unknown: it is of another ")
+		require.Contains(t, s.seen, "unknown: ")
 		all = append(all, s)
 	}
 	requireQuiet(t, all)
@@ -177,7 +179,7 @@ func TestMainThreadEnded(t *testing.T) {
 		waiter.Line()
 		seen := waiter.Line()
 		t.Logf("/proc says state Z of pid %d; the verdict on it: %s", holder.Pid(), seen)
-		require.Contains(t, seen, "alive: ")
+		require.Regexp(t, "(alive|inside): ", seen)
 		require.True(t, waiter.Silent(300*time.Millisecond), "it entered a held lock")
 		holder.Go()
 		waiter.Expect("held")
@@ -197,15 +199,23 @@ func TestReusedPID(t *testing.T) {
 	start := startOf(t, alive.Process.Pid)
 	withAndWithoutLocks(t, func(t *testing.T, w world) {
 		path := target(t)
-		reused := plant(t, path, func(n *ticket.Name) { n.PID, n.Start = alive.Process.Pid, start-1 })
-		same := plant(t, path, func(n *ticket.Name) { n.PID, n.Start = alive.Process.Pid, start })
+		as := func(start uint64) func(*ticket.Name) {
+			return func(n *ticket.Name) {
+				n.PID, n.Start = alive.Process.Pid, start
+				if w.NoLocks != 0 {
+					n.Place = 0
+				}
+			}
+		}
+		reused, same := plant(t, path, as(start-1)), plant(t, path, as(start))
+		holdWitness(t, same)
 		later := time.Now().Add(-time.Second) // behind the other one
 		require.NoError(t, os.Chtimes(same, later, later))
 		reaper := inWorld(t, w, "reap", path)
 		reaper.Expect(fmt.Sprintf("dead: pid %d is another process by now", alive.Process.Pid))
 		seen := reaper.Line()
 		t.Logf("the ticket of the process itself: %s", seen)
-		require.Contains(t, seen, fmt.Sprintf("alive: pid %d runs", alive.Process.Pid))
+		require.Contains(t, seen, "alive: ")
 		reaper.Expect("reaped 1, error <nil>")
 		require.NoFileExists(t, reused)
 		require.FileExists(t, same)
@@ -315,7 +325,7 @@ func TestClockSteps(t *testing.T) {
 				waiter := inWorld(t, w, "contend", path)
 				waiter.Line()
 				seen := waiter.Line()
-				require.Contains(t, seen, "alive: ")
+				require.Regexp(t, "(alive|inside): ", seen)
 				require.True(t, waiter.Silent(300*time.Millisecond), "it entered a held lock")
 				began := time.Now()
 				holder.Kill()
@@ -327,6 +337,7 @@ func TestClockSteps(t *testing.T) {
 				at := time.Now().Add(step)
 				dead := plant(t, path, func(n *ticket.Name) { n.PID = unusedPID })
 				live := plant(t, path, func(*ticket.Name) {})
+				holdWitness(t, live)
 				require.NoError(t, os.Chtimes(dead, at, at))
 				require.NoError(t, os.Chtimes(live, at, at))
 				reaped, err := filelock.Reap(path)
@@ -359,7 +370,7 @@ func TestTimeNamespace(t *testing.T) {
 				t.Logf("the waiter: %s", waiter.Line())
 				seen := waiter.Line()
 				t.Log(seen)
-				require.Contains(t, seen, "alive: ")
+				require.Regexp(t, "(alive|inside): ", seen)
 				require.True(t, waiter.Silent(300*time.Millisecond), "it entered a held lock")
 				holder.Kill()
 				waiter.Expect("held")
@@ -379,7 +390,7 @@ func TestHiddenProcess(t *testing.T) {
 	for name, errno := range map[string]int{"witness": 0, "ENOLCK": int(unix.ENOLCK)} {
 		user := world{NoLocks: errno, HidePID: true, UID: 65534}
 		s := newStandoff(t, name, shared(t, 0o777), world{NoLocks: errno}, user)
-		require.Contains(t, s.seen, "alive: ")
+		require.Regexp(t, "(alive|inside): ", s.seen)
 		require.Contains(t, s.seen, "PidExists of its pid: false", "it is not hidden")
 		if all = append(all, s); errno != 0 {
 			without = s

@@ -34,18 +34,50 @@ type world struct {
 	Boot    string // a file that holds another boot id
 	NoLocks int    // the error that flock always gives
 	HidePID bool   // /proc hides other users' processes
-	UID     int    // another user
+	Proc    string // "subset=pid", or "none" for no /proc at all
+	Mounts  []mounted
+	UID     int         // another user
+	Group   int         // who is in this group besides
+	Umask   int         // 0: the test's own
+	Mode    os.FileMode // of tickets, see WithFileMode
+	Refuse  []refusal
+	Slow    string // the call for a lock on its own ticket that takes it long
 	Later   string // how much later, in seconds, it takes the boot to have been
 	Lease   time.Duration
 	Stamp   time.Duration // the wall clock by which it makes tickets goes so far ahead
+}
+
+// mounted is a filesystem that only the child sees, and that goes with it.
+type mounted struct {
+	Type, Source, Dir, Options string
+	Image                      bool // Source is a file, to be mounted by a loop device
 }
 
 func init() {
 	locktest.Register("world", worldChild)
 }
 
+// mountsItsOwn reports whether the child has a mount namespace of its own.
+func (w world) mountsItsOwn() bool {
+	return w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID || w.Proc != "" || len(w.Mounts) > 0
+}
+
 // inWorld starts one of worldMains in a world.
 func inWorld(t *testing.T, w world, args ...any) *locktest.Child {
+	t.Helper()
+	return locktest.StartCmd(t, worldCommand(t, w, args...))
+}
+
+// requireWorld skips a test whose children cannot live in such a world here.
+func requireWorld(t *testing.T, w world) {
+	t.Helper()
+	if out, err := worldCommand(t, w, "nothing").CombinedOutput(); err != nil {
+		t.Skipf("there can be no such world here: %v %s", err, out)
+	}
+}
+
+// worldCommand returns the command that inWorld starts.
+func worldCommand(t *testing.T, w world, args ...any) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(w)
 	require.NoError(t, err)
@@ -56,13 +88,13 @@ func inWorld(t *testing.T, w world, args ...any) *locktest.Child {
 	}
 	cmd.Env = append(os.Environ(), env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID {
+	if w.mountsItsOwn() {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS
 	}
 	if w.PIDs {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWPID
 	}
-	return locktest.StartCmd(t, cmd)
+	return cmd
 }
 
 // requireRoot skips a test that needs namespaces, mounts or other users.
@@ -80,7 +112,7 @@ func requireRoot(t *testing.T) {
 
 var worldMains = map[string]func(w world, args []string) error{
 	"hold": worldHold, "contend": worldContend, "reap": worldReap, "headless": worldHeadless, "reuse": worldReuse,
-	"between": worldBetween,
+	"between": worldBetween, "nothing": func(world, []string) error { return nil },
 }
 
 func worldChild(args []string) error {
@@ -97,7 +129,7 @@ func worldChild(args []string) error {
 // enter turns the process's surroundings into w, before anything is read from
 // them.
 func (w world) enter() error {
-	if w.Host != "" || w.PIDs || w.Boot != "" || w.HidePID {
+	if w.mountsItsOwn() {
 		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 			return err
 		}
@@ -121,8 +153,28 @@ func (w world) enter() error {
 			return err
 		}
 	}
+	for _, m := range w.Mounts {
+		if err := m.mount(); err != nil {
+			return err
+		}
+	}
+	switch w.Proc {
+	case "":
+	case "none":
+		if err := syscall.Unmount("/proc", syscall.MNT_DETACH); err != nil {
+			return err
+		}
+	default:
+		if err := syscall.Mount("proc", "/proc", "proc", 0, w.Proc); err != nil {
+			return err
+		}
+	}
 	if w.UID != 0 {
-		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(w.UID), syscall.Setuid(w.UID)); err != nil {
+		var groups []int
+		if w.Group != 0 {
+			groups = []int{w.Group}
+		}
+		if err := errors.Join(syscall.Setgroups(groups), syscall.Setgid(w.UID), syscall.Setuid(w.UID)); err != nil {
 			return err
 		}
 		// As if it had been started so.
@@ -130,8 +182,19 @@ func (w world) enter() error {
 			return err
 		}
 	}
+	if w.Umask != 0 {
+		syscall.Umask(w.Umask)
+	}
+	if len(w.Refuse) > 0 {
+		if err := refuseCalls(w.Refuse); err != nil {
+			return err
+		}
+	}
+	if w.Slow != "" {
+		slowAt(w.Slow)
+	}
 	if w.NoLocks != 0 {
-		if err := refuseFlock(w.NoLocks); err != nil {
+		if err := refuseLocks(w.NoLocks); err != nil {
 			return err
 		}
 	}
@@ -141,15 +204,49 @@ func (w world) enter() error {
 	return nil
 }
 
-// refuseFlock has the kernel answer each flock of this process with errno, as a
+func (m mounted) mount() error {
+	if !m.Image {
+		var flags uintptr
+		if m.Type == "" {
+			flags = syscall.MS_BIND
+		}
+		return os.NewSyscallError("mount", syscall.Mount(m.Source, m.Dir, m.Type, flags, m.Options))
+	}
+	out, err := exec.Command("mount", "-o", "loop", "-t", m.Type, m.Source, m.Dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mount: %w: %s", err, out)
+	}
+	return nil
+}
+
+// refuseLocks has the kernel answer each lock of this process with errno, as a
 // filesystem without locks does.
-func refuseFlock(errno int) error {
+func refuseLocks(errno int) error {
+	const secondArgument = 24 // in struct seccomp_data, on a little-endian machine
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the call's number
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_FLOCK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 4, K: unix.SYS_FLOCK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 4, K: unix.SYS_FCNTL},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: secondArgument},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: unix.F_OFD_SETLK},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.F_OFD_GETLK},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
+	if err := installFilter(filter); err != nil {
+		return err
+	}
+	if err := unix.Flock(0, unix.LOCK_SH); err != unix.Errno(errno) {
+		return fmt.Errorf("flock still answers %v", err)
+	}
+	if err := unix.FcntlFlock(0, unix.F_OFD_GETLK, &unix.Flock_t{Type: unix.F_RDLCK}); err != unix.Errno(errno) {
+		return fmt.Errorf("fcntl still answers %v", err)
+	}
+	return nil
+}
+
+// installFilter has the kernel ask a filter about each call of this process.
+func installFilter(filter []unix.SockFilter) error {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
@@ -158,9 +255,6 @@ func refuseFlock(errno int) error {
 	if _, _, err := unix.Syscall(unix.SYS_SECCOMP, setModeFilter, allThreads, uintptr(unsafe.Pointer(&program))); err != 0 {
 		return err
 	}
-	if err := unix.Flock(0, unix.LOCK_SH); err != unix.Errno(errno) {
-		return fmt.Errorf("flock still answers %v", err)
-	}
 	return nil
 }
 
@@ -168,6 +262,9 @@ func (w world) lock(path string) (*filelock.FileLock, error) {
 	var opts []filelock.Option
 	if w.Lease > 0 {
 		opts = append(opts, filelock.WithLease(w.Lease))
+	}
+	if w.Mode != 0 {
+		opts = append(opts, filelock.WithFileMode(w.Mode))
 	}
 	return filelock.New(path, opts...)
 }
@@ -183,8 +280,8 @@ func worldHold(w world, args []string) error {
 
 // whoami describes a child's world as the lock sees it.
 func whoami() string {
-	id := liveness.Self()
-	return fmt.Sprintf("host %s, pid %d, start %d, pidspace %08x, boot %.8s", id.Host, id.PID, id.Start, uint32(id.PIDSpace), id.BootID)
+	id := identity()
+	return fmt.Sprintf("host %s, pid %d, start %d, pidspace %08x", id.Host, id.PID, id.Start, uint32(id.PIDSpace))
 }
 
 // worldContend tries in every way to get a lock that somebody else holds, says
@@ -326,19 +423,51 @@ func plant(t testing.TB, path string, edit func(*ticket.Name)) (file string) {
 
 func plantTicket(path string, edit func(*ticket.Name)) (file string, err error) {
 	dir, base := filepath.Split(path)
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
+	place, err := placeOf(dir)
+	if err != nil {
 		return "", err
 	}
-	self := liveness.Self()
+	self := identity()
 	n := ticket.Name{
-		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: self.Place(uint64(st.Dev), true),
+		Host: self.Host, PID: self.PID, Start: self.Start, PIDSpace: self.PIDSpace, Place: place,
 		Nonce: ticket.NewNonce(),
 	}
 	edit(&n)
 	file = filepath.Join(dir, n.Format(ticket.Prefix(base)))
 	past := time.Now().Add(-time.Minute)
-	return file, errors.Join(os.WriteFile(file, nil, 0o666), os.Chtimes(file, past, past))
+	return file, errors.Join(touch(file), os.Chtimes(file, past, past))
+}
+
+// touch makes an empty file. It writes nothing, which some filesystems refuse.
+func touch(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// placeOf returns what an owner writes of a directory's filesystem.
+func placeOf(dir string) (liveness.Place, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	id := uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32
+	fs := liveness.Filesystem{Type: int64(st.Type), ID: id, OneKernel: true, Stacks: st.Type == unix.OVERLAYFS_SUPER_MAGIC}
+	return fs.Place(), err
+}
+
+// holdWitness takes the witness of a planted ticket, as a living owner has it,
+// and holdEntry its entry, for the rest of the test.
+func holdWitness(t *testing.T, file string) { lockByte(t, file, unix.F_RDLCK, 1) }
+
+func holdEntry(t *testing.T, file string) { lockByte(t, file, unix.F_WRLCK, 0) }
+
+func lockByte(t *testing.T, file string, kind int16, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { f.Close() })
+	require.NoError(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: at, Len: 1}))
 }
 
 // unusedPID is above any pid_max.

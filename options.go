@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 const (
@@ -14,7 +12,7 @@ const (
 	// DefaultBatch is how long a process may pass the lock among its own
 	// goroutines while other processes wait.
 	DefaultBatch = time.Millisecond
-	// DefaultFileMode is the permission of tickets, before the umask.
+	// DefaultFileMode is the permission of tickets, whatever the umask.
 	DefaultFileMode fs.FileMode = 0o644
 )
 
@@ -35,8 +33,7 @@ type config struct {
 	createDirs bool
 	queueDir   string
 	mode       fs.FileMode
-	exactMode  bool
-	log        *zap.Logger
+	log        Logger
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -44,7 +41,6 @@ func newConfig(opts []Option) (config, error) {
 		poll:  DefaultPollInterval,
 		batch: DefaultBatch,
 		mode:  DefaultFileMode,
-		log:   zap.NewNop(),
 	}
 	for i, o := range opts {
 		if o == nil {
@@ -115,10 +111,12 @@ func WithReentrant() Option {
 }
 
 // WithLogger has every step logged at debug level: enqueue, wait, acquire,
-// hand-off, release; and at warn level what an operator may want to know:
-// reclaim (a dead owner's ticket was removed) and lost. The default logs
-// nothing.
-func WithLogger(log *zap.Logger) Option {
+// release, leave, skip (a dead one's ticket could not be removed, and was passed
+// by), restart (the ticket was taken away while it waited); and at
+// warn level what an operator may want to know: reclaim (a ticket of a dead or
+// stalled owner was removed), lost, and left behind (a ticket could not be
+// removed). The default logs nothing. A *zap.Logger is a Logger.
+func WithLogger(log Logger) Option {
 	return optionFunc(func(c *config) error {
 		if log == nil {
 			return fmt.Errorf("%w: logger is nil", ErrInvalid)
@@ -128,17 +126,19 @@ func WithLogger(log *zap.Logger) Option {
 	})
 }
 
-// WithFileMode gives tickets exactly this permission, whatever the umask. The
-// default is 0644 less the umask.
+// WithFileMode gives tickets exactly this permission, whatever the umask or a
+// default ACL says. The default is 0644: tickets hold no secret, and whoever may
+// read them can see whether their owners live.
 //
-// The owner must be allowed to read and write. Those who may not read a ticket
-// cannot see whether its owner's witness is held, and go by its pid alone.
+// The owner must be allowed to read and write. To those who may not read a
+// ticket its owner is Unknown, however dead: it blocks them until somebody who
+// may read it removes it.
 func WithFileMode(mode fs.FileMode) Option {
 	return optionFunc(func(c *config) error {
 		if mode&^fs.ModePerm != 0 || mode&0o600 != 0o600 {
 			return fmt.Errorf("%w: file mode %v: want permission bits, among them 0600", ErrInvalid, mode)
 		}
-		c.mode, c.exactMode = mode, true
+		c.mode = mode
 		return nil
 	})
 }

@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"github.com/filelock-go/filelock/internal/ticket"
-	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
 // maxLinks is how many symbolic links are followed to find a target, as many
@@ -84,7 +81,8 @@ func resolveDir(dir string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return real, err
 	}
-	if _, err := os.Lstat(dir); err == nil {
+	// Without the slash at its end, which would have the link followed.
+	if _, err := os.Lstat(strings.TrimRight(dir, string(filepath.Separator))); err == nil {
 		return "", fmt.Errorf("%w: %s is a symbolic link to nowhere", fs.ErrNotExist, dir)
 	}
 	parent, last := filepath.Split(strings.TrimRight(dir, string(filepath.Separator)))
@@ -95,30 +93,4 @@ func resolveDir(dir string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(parent, last), nil
-}
-
-// queueOf returns where the queue of a canonical target is.
-func (c *config) queueOf(target string) (ticketdir.Queue, error) {
-	q := ticketdir.Queue{
-		Mode: c.mode, ExactMode: c.exactMode, MakeDir: c.createDirs, Lease: c.lease,
-	}
-	q.Dir, q.Prefix = filepath.Dir(target), ticket.Prefix(filepath.Base(target))
-	if c.queueDir != "" {
-		dir, err := resolveDir(c.queueDir)
-		if err != nil {
-			return q, err
-		}
-		q.Dir, q.Prefix = dir, ticket.PrefixIn(filepath.Base(target), target)
-	}
-	info, err := os.Stat(q.Dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && c.createDirs:
-		// As a link it resolved to nothing, so the name is final.
-		err = os.MkdirAll(q.Dir, 0o777)
-	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("%w (WithCreateDirs creates missing directories)", err)
-	case err == nil && !info.IsDir():
-		err = &fs.PathError{Op: "open", Path: q.Dir, Err: syscall.ENOTDIR}
-	}
-	return q, err
 }

@@ -2,242 +2,227 @@ package filelock
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
-	"weak"
 
 	"github.com/filelock-go/filelock/internal/local"
-	"github.com/filelock-go/filelock/internal/queue"
-	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/turn"
 )
 
-// owner is an identity that the caller gives to a line of work. It is the
-// caller's to give: goroutines have none, and the same work may be done by
-// several of them.
-type owner struct{ _ byte } // not empty: every owner needs an address of its own
+// An Owner is an identity that the caller gives to a line of work: goroutines
+// have none, and the same work may be done by several of them. Use it for a
+// session that owns locks across contexts; for one context ContextWithOwner is
+// enough. It is safe for use by several goroutines and must not be copied.
+type Owner struct{ _ byte } // not empty: every owner needs an address of its own
 
 type ownerKey struct{}
+
+// NewOwner returns an owner that differs from any other.
+func NewOwner() *Owner { return new(Owner) }
+
+// Context returns a context, derived from ctx, that names this owner.
+func (o *Owner) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, ownerKey{}, o)
+}
 
 // ContextWithOwner returns a context that names a new owner, different from
 // any other. Whoever acquires with this context, or one derived from it, in
 // whatever goroutine, is that owner.
-func ContextWithOwner(ctx context.Context) context.Context {
-	return context.WithValue(ctx, ownerKey{}, new(owner))
-}
+func ContextWithOwner(ctx context.Context) context.Context { return NewOwner().Context(ctx) }
 
 // ContextWithoutOwner returns a context that names no owner, for work that was
 // started by an owner but is not to share its locks.
 func ContextWithoutOwner(ctx context.Context) context.Context {
-	return context.WithValue(ctx, ownerKey{}, (*owner)(nil))
+	return context.WithValue(ctx, ownerKey{}, (*Owner)(nil))
 }
 
-func ownerOf(ctx context.Context) *owner {
-	o, _ := ctx.Value(ownerKey{}).(*owner)
+func ownerOf(ctx context.Context) *Owner {
+	o, _ := ctx.Value(ownerKey{}).(*Owner)
 	return o
-}
-
-// site is what the FileLocks of one path in this process share: who of this
-// process holds it, by owner, and the lines in which its goroutines wait.
-type site struct {
-	mu     sync.Mutex
-	owners map[*owner][]*grant // held or attempted
-	lines  map[lineKey]*local.Line
-}
-
-// lineKey tells apart the lines of one path: the tickets of those who wait in
-// one line must mean the same to other processes.
-type lineKey struct {
-	lease      time.Duration
-	plainPeers bool
-}
-
-// sites holds the sites of all living FileLocks.
-var sites = struct {
-	mu    sync.Mutex
-	known map[string]weak.Pointer[site]
-}{known: map[string]weak.Pointer[site]{}}
-
-func siteOf(q ticketdir.Queue) *site {
-	key := q.Dir + "\x00" + q.Prefix
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if s := sites.known[key].Value(); s != nil {
-		return s
-	}
-	s := &site{owners: map[*owner][]*grant{}, lines: map[lineKey]*local.Line{}}
-	sites.known[key] = weak.Make(s)
-	runtime.AddCleanup(s, forget, key)
-	return s
-}
-
-// forget drops the entry of a site that is no more, unless a new one took it.
-func forget(key string) {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if sites.known[key].Value() == nil {
-		delete(sites.known, key)
-	}
-}
-
-func (s *site) line(k lineKey) *local.Line {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lines[k] == nil {
-		s.lines[k] = new(local.Line)
-	}
-	return s.lines[k]
 }
 
 // grant is one passage through the queue: from the attempt, over the holds that
 // share it, to its release.
 type grant struct {
-	hold  hold      // of the attempt
-	lock  *FileLock // that attempted
-	try   bool
-	owner *owner
-	line  *local.Line
-	place *place // nil until granted
+	try       bool
+	owner     *Owner // nil: nobody is named
+	reentrant bool
+	line      *local.Line
+	cfg       *passage.Config
+	passage   turn.Passage // nil until granted
 
-	settled chan struct{} // closed once place is final; nil without an owner
-	holds   int           // guarded by site.mu
+	settled chan struct{} // closed once passage is final; nil without an owner
+	holds   int           // guarded by owners.mu
 
-	// What stood in the way when an attempt failed.
-	first queue.Ticket
-	ahead int
+	seen *turn.Report // what stood in the way when an attempt failed
+}
+
+// owners are those who hold one path's lock in this process, or try to.
+type owners struct {
+	mu     sync.Mutex
+	grants map[*Owner][]*grant
 }
 
 // claim returns the grant for an acquisition: the owner's own, with one hold
 // more, or a new one that has yet to go through the queue.
-func (s *site) claim(ctx context.Context, g *grant) (*grant, error) {
+func (os *owners) claim(ctx context.Context, g *grant) (*grant, error) {
 	if g.owner == nil {
 		return g, nil
 	}
 	for {
-		s.mu.Lock()
-		had := s.ofOwner(g.owner)
-		switch held := had != nil && had.place != nil; {
-		case had == nil, !held && !g.lock.cfg.reentrant && !g.try:
-			// Nobody, or one who waits in another goroutine: this one is not
-			// to share the lock with that one, and gets in line by itself.
-			g.settled = make(chan struct{})
-			s.owners[g.owner] = append(s.owners[g.owner], g)
-			s.mu.Unlock()
-			return g, nil
-		case held && had.place.Lost():
-			s.mu.Unlock()
-			return nil, ErrLost
-		case held && g.lock.cfg.reentrant:
-			had.holds++
-			s.mu.Unlock()
-			return had, nil
-		case held && !g.try:
-			s.mu.Unlock()
-			return nil, ErrDeadlock
-		case g.try:
-			if held {
-				g.first, g.ahead = had.place.report()
-				g.ahead++
-			}
-			s.mu.Unlock()
-			return nil, queue.ErrBusy
+		current, err := os.claimNow(g)
+		if current != nil || err != nil {
+			return current, err
 		}
-		s.mu.Unlock()
+		waitsFor := os.ofOwner(g.owner)
+		if waitsFor == nil {
+			continue
+		}
 		select {
-		case <-had.settled:
+		case <-waitsFor.settled:
 		case <-ctx.Done():
+			g.saw(waitsFor.line.Report(0))
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// settle ends an attempt, with a place or without.
-func (s *site) settle(g *grant, p *place) {
+// claimNow is claim without waiting: it returns nil if it depends on how the
+// attempt ends that the owner makes in another goroutine.
+func (os *owners) claimNow(g *grant) (*grant, error) {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	current := os.current(g.owner)
+	if current == nil {
+		return os.register(g), nil
+	}
+	if current.passage == nil {
+		switch {
+		case g.try:
+			g.saw(current.line.Report(1))
+			return nil, turn.ErrBusy
+		case !g.reentrant:
+			// This one is not to share the lock with the other goroutine, and
+			// gets in line by itself.
+			return os.register(g), nil
+		default:
+			return nil, nil
+		}
+	}
+	switch {
+	case current.passage.Lost():
+		return nil, ErrLost
+	case g.reentrant:
+		current.holds++
+		return current, nil
+	case g.try:
+		g.saw(current.passage.Report())
+		g.seen.Ahead++
+		return nil, turn.ErrBusy
+	default:
+		return nil, ErrDeadlock
+	}
+}
+
+// register notes a new attempt of an owner. os.mu is held.
+func (os *owners) register(g *grant) *grant {
+	g.settled = make(chan struct{})
+	os.grants[g.owner] = append(os.grants[g.owner], g)
+	return g
+}
+
+// settle ends an attempt, with a passage or without.
+func (os *owners) settle(g *grant, p turn.Passage) {
 	if g.owner == nil { // nobody else knows of it
-		g.place, g.holds = p, 1
+		g.passage, g.holds = p, 1
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g.place = p; p != nil {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	if g.passage = p; p != nil {
 		g.holds = 1
-	}
-	if p == nil {
-		s.forgetGrant(g)
+	} else {
+		os.forgetGrant(g)
 	}
 	close(g.settled)
 }
 
-// ofOwner returns the grant that the owner holds, or else one that it waits
-// for, or nil. s.mu is held.
-func (s *site) ofOwner(o *owner) (had *grant) {
-	for _, g := range s.owners[o] {
-		if had = g; g.place != nil {
+func (os *owners) ofOwner(o *Owner) *grant {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	return os.current(o)
+}
+
+// current returns the grant that the owner holds, or else one that it waits
+// for, or nil. os.mu is held.
+func (os *owners) current(o *Owner) (current *grant) {
+	for _, g := range os.grants[o] {
+		if current = g; g.passage != nil {
 			break
 		}
 	}
-	return had
+	return current
 }
 
-// forgetGrant undoes that g was registered for its owner. s.mu is held.
-func (s *site) forgetGrant(g *grant) {
-	rest := slices.DeleteFunc(s.owners[g.owner], func(h *grant) bool { return h == g })
+// forgetGrant undoes that g was registered for its owner. os.mu is held.
+func (os *owners) forgetGrant(g *grant) {
+	rest := slices.DeleteFunc(os.grants[g.owner], func(h *grant) bool { return h == g })
 	if len(rest) == 0 {
-		delete(s.owners, g.owner)
+		delete(os.grants, g.owner)
 		return
 	}
-	s.owners[g.owner] = rest
+	os.grants[g.owner] = rest
 }
 
-// release gives back one hold, and with the last one the place. held reports
-// that this failed, so that the hold remains.
-func (s *site) release(g *grant, batch time.Duration) (held bool, err error) {
-	if g.owner == nil {
-		return g.line.Release(g.place, batch)
-	}
-	s.mu.Lock()
-	if g.holds--; g.holds > 0 {
-		s.mu.Unlock()
-		if g.place.Lost() {
-			return false, ErrLost
+// release gives back one hold, and with the last one the turn.
+func (os *owners) release(g *grant, batch time.Duration) error {
+	if g.owner != nil && !os.lastHold(g) {
+		if g.passage.Lost() {
+			return ErrLost
 		}
-		return false, nil
+		return nil
 	}
-	s.forgetGrant(g)
-	s.mu.Unlock()
-	if held, err = g.line.Release(g.place, batch); !held {
-		return false, err
+	return g.line.Release(g.passage, batch)
+}
+
+// lastHold takes one hold from a grant, and reports whether it was the last.
+func (os *owners) lastHold(g *grant) bool {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	if g.holds--; g.holds > 0 {
+		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g.holds++
-	s.owners[g.owner] = append(s.owners[g.owner], g)
-	return true, err
+	os.forgetGrant(g)
+	return true
 }
 
 // The methods below make a grant a local.Attempt.
 
-func (g *grant) New() local.Place { return g.lock.newPlace() }
+func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
-func (g *grant) Wait(ctx context.Context, at local.Place) error {
-	p := at.(*place)
+func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error
 	if g.try {
-		err = p.tryEnter(ctx)
+		err = p.Try(ctx)
 	} else {
-		err = p.enter(ctx)
+		err = p.Wait(ctx)
 	}
 	if err != nil {
-		g.first, g.ahead = p.report()
+		g.saw(p.Report())
 	}
 	return err
 }
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.
-func (g *grant) Behind(front local.Place, goroutines int) {
+func (g *grant) Behind(front turn.Passage, goroutines int) {
+	var r turn.Report
 	if front != nil {
-		g.first, g.ahead = front.(*place).report()
+		r = front.Report()
 	}
-	g.ahead += goroutines
+	r.Ahead += goroutines
+	g.saw(r)
 }
+
+func (g *grant) saw(r turn.Report) { g.seen = &r }

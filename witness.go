@@ -1,6 +1,11 @@
 package filelock
 
-import "os"
+import (
+	"errors"
+	"os"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
 
 // Witness returns an open file that proves to all other contenders that the
 // holder lives, for as long as any process has it open. Pass it to a child, as
@@ -16,11 +21,20 @@ import "os"
 // l, and errors.ErrUnsupported on systems without a witness.
 func (l *FileLock) Witness() (*os.File, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.holds) == 0 {
+	n := len(l.holds)
+	var held turn.Passage
+	if n > 0 {
+		held = l.holds[n-1].grant.passage
+	}
+	l.mu.Unlock() // a server may take its time to answer
+	if held == nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
 	}
-	f, err := l.holds[len(l.holds)-1].grant.place.own.Witness()
+	p, ok := held.(turn.Witnessed)
+	if !ok {
+		return nil, &Error{Op: "witness", Path: l.path, Err: errors.ErrUnsupported}
+	}
+	f, err := p.Witness()
 	if err != nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: err}
 	}

@@ -36,6 +36,8 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"run", "run a command while holding a lock", runMain},
+		{"status", "show who holds a lock and who waits", statusMain},
+		{"reap", "remove the tickets of the dead", reapMain},
 		{"version", "print the version", versionMain},
 	}
 }
@@ -87,6 +89,8 @@ func usage() string {
 Usage:
 
   filelock run [flags] TARGET [--] COMMAND [ARG...]
+  filelock status [--json] TARGET
+  filelock reap [--dry-run] TARGET
 `)
 	b.WriteString("\nCommands:\n\n")
 	for _, c := range subcommands() {

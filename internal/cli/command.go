@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 
 	"go.uber.org/zap"
@@ -12,7 +13,11 @@ import (
 func (r *run) command() (code int, err error) {
 	cmd := r.newCommand()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.std.in, r.std.out, r.std.err
-	if err := r.start(cmd); err != nil {
+	var got signalError
+	switch err := r.start(cmd); {
+	case errors.As(err, &got):
+		return exitSignal + got.number(), err
+	case err != nil:
 		return exitUnavailable, fmt.Errorf("cannot run the command: %w", err)
 	}
 	r.log.Debug("run", zap.Int("pid", cmd.Process.Pid))
@@ -30,7 +35,7 @@ func (r *run) newCommand() *exec.Cmd {
 
 // start starts the command with the lock's witness among its open files.
 func (r *run) start(cmd *exec.Cmd) error {
-	witness, err := r.lock.Witness()
+	witness, err := r.witness()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return cmd.Start()
 	}
@@ -44,6 +49,26 @@ func (r *run) start(cmd *exec.Cmd) error {
 	}
 	defer drop()
 	return cmd.Start()
+}
+
+// witness returns the lock's witness, unless a signal comes first: to take it may
+// need a server's answer.
+func (r *run) witness() (*os.File, error) {
+	type result struct {
+		file *os.File
+		err  error
+	}
+	got := make(chan result, 1)
+	go func() {
+		f, err := r.lock.Witness()
+		got <- result{f, err}
+	}()
+	select {
+	case g := <-got:
+		return g.file, g.err
+	case s := <-r.signals.c:
+		return nil, signalError{s}
+	}
 }
 
 // attend waits for the command, and passes signals on to it meanwhile.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -59,31 +60,61 @@ func (r *run) all() (code int, err error) {
 		r.log = newLogger(r.std.err)
 		opts = append(opts, filelock.WithLogger(announcing(r.log, r.flags.target, opts)))
 	}
-	if r.lock, err = filelock.New(r.flags.target, opts...); err != nil {
-		return codeOf(err), err
+	ctx, stop := r.signals.context()
+	if r.lock, err = r.open(ctx, opts); err == nil {
+		err = r.acquire(ctx)
 	}
-	if err := r.acquire(); err != nil {
+	stop()
+	if cause := context.Cause(ctx); err == nil && cause != nil {
+		// The signal came too late to end the wait. Nothing has begun yet, so
+		// let it end the command all the same.
+		err = errors.Join(cause, r.lock.Unlock())
+	}
+	if err != nil {
 		return r.notAcquired(err), err
 	}
 	code, err = r.command()
 	return r.release(code, err)
 }
 
+// tryLimit is how long -n waits for a filesystem that does not answer.
+const tryLimit = 8 * time.Second
+
+// open makes the lock, unless a signal comes first or the time is over: to find
+// the target takes calls that a dead server does not answer.
+func (r *run) open(ctx context.Context, opts []filelock.Option) (*filelock.FileLock, error) {
+	wait := time.Duration(r.flags.wait)
+	if r.flags.try || r.flags.waitSet && wait == 0 {
+		wait = tryLimit
+	}
+	if wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, wait, filelock.ErrTimeout)
+		defer cancel()
+	}
+	type result struct {
+		lock *filelock.FileLock
+		err  error
+	}
+	made := make(chan result, 1)
+	go func() {
+		l, err := filelock.New(r.flags.target, opts...)
+		made <- result{l, err}
+	}()
+	select {
+	case m := <-made:
+		return m.lock, m.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%s: %w: %w", r.flags.target, filelock.ErrUnanswered, context.Cause(ctx))
+	}
+}
+
 // acquire takes the lock, unless a signal comes first.
-func (r *run) acquire() error {
-	ctx, stop := r.signals.context()
-	acquire := r.lock.Acquire
+func (r *run) acquire(ctx context.Context) error {
 	if r.flags.try || r.flags.waitSet && r.flags.wait == 0 {
-		acquire = r.lock.TryAcquire
+		return r.lock.TryAcquire(ctx)
 	}
-	err := acquire(ctx)
-	stop()
-	if cause := context.Cause(ctx); err == nil && cause != nil {
-		// The signal came too late to end the wait. Nothing has begun yet, so
-		// let it end the command all the same.
-		return errors.Join(cause, r.lock.Unlock())
-	}
-	return err
+	return r.lock.Acquire(ctx)
 }
 
 func (r *run) notAcquired(err error) int {
@@ -116,6 +147,8 @@ func codeOf(err error) int {
 	switch {
 	case errors.Is(err, filelock.ErrInvalid):
 		return exitUsage
+	case errors.Is(err, filelock.ErrUnanswered):
+		return exitOS
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return exitNoInput
 	case errors.As(err, &refused), errors.Is(err, filelock.ErrLost), errors.Is(err, errors.ErrUnsupported):

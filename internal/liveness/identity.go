@@ -15,41 +15,39 @@ type Identity struct {
 	Host     string // as our tickets have it
 	PID      int
 	Start    uint64 // 0 where there is none that survives a clock step and means the same to all
-	BootID   string // "" where the system has none
 	PIDSpace ticket.Hash
 	// InitialPIDs is whether pids here are the machine's own.
 	InitialPIDs bool
 }
 
-// Self returns this process's identity, read once.
-var Self = sync.OnceValue(func() Identity {
+var self struct {
+	sync.Mutex
+	known bool
+	id    Identity
+}
+
+// fill is a variable for tests in which it fails.
+var fill = (*Identity).fill
+
+// Self returns this process's identity. It is read once, but a reading that
+// failed is never kept: for want of a descriptor at the first acquisition a
+// process would be a stranger to all others, and its tickets unknown for ever.
+func Self() (Identity, error) {
+	self.Lock()
+	defer self.Unlock()
+	if self.known {
+		return self.id, nil
+	}
 	host, err := os.Hostname()
 	if err != nil || host == "" {
 		host = "localhost"
 	}
 	id := Identity{RawHost: host, Host: ticket.Hostname(host), PID: os.Getpid()}
-	id.fill()
-	return id
-})
-
-// oneKernelBit of a place tells that its owner took the filesystem for one
-// that no other kernel mounts.
-const oneKernelBit ticket.Hash = 1
-
-// Place returns the hash of the directory's filesystem as this boot sees it.
-//
-// One bit is no hash: it records what the owner saw of the filesystem. The
-// server of a shared one sees a local disk, and would otherwise take a client's
-// ticket for one of an earlier boot of its own.
-func (id Identity) Place(device uint64, oneKernel bool) ticket.Hash {
-	if id.BootID == "" {
-		return 0
+	if err := fill(&id); err != nil {
+		return Identity{}, err
 	}
-	h := ticket.HashOf(id.BootID, "device", strconv.FormatUint(device, 10))
-	if oneKernel {
-		return h | oneKernelBit
-	}
-	return max(h&^oneKernelBit, 2)
+	self.id, self.known = id, true
+	return id, nil
 }
 
 func pidSpace(bootID string, namespace uint64) ticket.Hash {

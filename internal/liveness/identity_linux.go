@@ -8,24 +8,66 @@ import (
 	"syscall"
 )
 
-func (id *Identity) fill() {
+// initialPIDNamespace is the inode of the machine's first pid namespace,
+// PROC_PID_INIT_INO in Linux's include/linux/proc_ns.h.
+const initialPIDNamespace = 0xEFFFFFFC
+
+// fill reads what /proc tells. That there is no /proc, or a part of it only, is
+// an answer: the pid space is then unknown. That it cannot be read for now is an
+// error.
+//
+// A container's boot id may be its own, made up by its manager. That matters
+// little: it tells pid spaces apart that are apart anyway.
+func (id *Identity) fill() error {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
-		return
+		return unlessAbsent(err)
 	}
-	id.BootID = strings.TrimSpace(string(boot))
 	// A /proc of another pid namespace than ours would tell of strangers.
-	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(id.PID) {
-		return
+	link, err := os.Readlink("/proc/self")
+	if err != nil {
+		return unlessAbsent(err)
+	}
+	if link != strconv.Itoa(id.PID) {
+		return nil
 	}
 	var st syscall.Stat_t
-	if err := syscall.Stat("/proc/self/ns/pid", &st); err != nil {
-		return
+	if err := stat("/proc/self/ns/pid", &st); err != nil {
+		return unlessAbsent(err)
 	}
-	id.PIDSpace = pidSpace(id.BootID, st.Ino)
-	id.InitialPIDs = st.Ino == initialPIDNamespace
-	if p, err := readProc(id.PID); err == nil && initialTimes() {
+	p, err := readProc(id.PID)
+	if err != nil {
+		return unlessAbsent(err)
+	}
+	initial, err := initialTimes()
+	if err != nil {
+		return err
+	}
+	if initial {
 		id.Start = p.start
+	}
+	id.PIDSpace = pidSpace(strings.TrimSpace(string(boot)), st.Ino)
+	id.InitialPIDs = st.Ino == initialPIDNamespace
+	return nil
+}
+
+// unlessAbsent returns the errors that may be over the next time: of what is
+// not there, or is not for us, there is nothing to be had later either.
+func unlessAbsent(err error) error {
+	for _, lasting := range []error{syscall.ENOENT, syscall.ENOTDIR, syscall.EACCES, syscall.EPERM, syscall.ELOOP, syscall.EINVAL} {
+		if errors.Is(err, lasting) {
+			return nil
+		}
+	}
+	return err
+}
+
+// stat tries again when a signal interrupts it.
+func stat(path string, st *syscall.Stat_t) error {
+	for {
+		if err := syscall.Stat(path, st); err != syscall.EINTR {
+			return err
+		}
 	}
 }
 
@@ -35,8 +77,13 @@ const initialTimeNamespace = 0xEFFFFFFA
 // initialTimes reports whether this process reads the machine's own times. In
 // another time namespace /proc shows all starts shifted by its boot time's
 // offset, so that each process there would look like another one, and die by it.
-func initialTimes() bool {
+func initialTimes() (bool, error) {
 	var st syscall.Stat_t
-	err := syscall.Stat("/proc/self/ns/time", &st)
-	return errors.Is(err, syscall.ENOENT) || err == nil && st.Ino == initialTimeNamespace
+	switch err := stat("/proc/self/ns/time", &st); {
+	case errors.Is(err, syscall.ENOENT):
+		return true, nil // a kernel without them
+	case err != nil:
+		return false, unlessAbsent(err)
+	}
+	return st.Ino == initialTimeNamespace, nil
 }

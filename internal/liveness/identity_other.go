@@ -10,18 +10,21 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-func (id *Identity) fill() {
+func (id *Identity) fill() error {
 	machine, err := host.HostIDWithContext(context.Background())
-	if err != nil || machine == "" {
-		return
+	if err != nil {
+		return err
+	}
+	if machine == "" {
+		return nil
 	}
 	// There is no boot id to be had everywhere, so pids are compared by
 	// machine; a reused pid shows by its start where starts can be compared.
-	// Without a boot id there is no place, and a witness counts only if held.
 	// Cloned machines can have one id; their names tend to differ.
 	id.PIDSpace = pidSpace(machine+"\x00"+id.RawHost, 0)
 	id.InitialPIDs = true
 	id.Start = startOf(id.PID)
+	return nil
 }
 
 // startOf returns the process's start where the system stores it at the fork,

@@ -8,6 +8,8 @@ const (
 	ProcessUnknown Process = iota
 	// ProcessRuns: a process with that pid and that start runs.
 	ProcessRuns
+	// ProcessStopped: it runs no more until somebody lets it go on (state T, t).
+	ProcessStopped
 	// ProcessGone: no process has that pid.
 	ProcessGone
 	// ProcessZombie: it has ended and waits to be reaped.

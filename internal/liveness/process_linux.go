@@ -33,6 +33,8 @@ func Ask(pid int, start uint64) Process {
 		return ProcessOther
 	case p.ended():
 		return ProcessZombie
+	case p.state == 'T' || p.state == 't':
+		return ProcessStopped
 	default:
 		return ProcessRuns
 	}

@@ -26,8 +26,11 @@ func Ask(pid int, start uint64) Process {
 	}
 	if status, err := p.Status(); err == nil {
 		for _, s := range status {
-			if s == process.Zombie {
+			switch s {
+			case process.Zombie:
 				return ProcessZombie
+			case process.Stop:
+				return ProcessStopped
 			}
 		}
 	}

@@ -1,7 +1,11 @@
-// Package liveness decides whether the owner of a ticket lives.
+// Package liveness says what the evidence about a ticket's owner means: whether
+// it is inside, waits, is stalled, is dead, or cannot be told.
 //
-// A wrong "dead" corrupts data and a wrong "alive" only blocks, so nothing is
-// called dead without proof, and every verdict carries its reason in words.
+// Where there are entry locks (rule R13), exclusion does not rest on what is
+// said here: a wrong verdict costs a waiter its place. Elsewhere a wrong "dead"
+// lets two in, and a wrong "alive" only blocks. So nothing is called dead
+// without proof; what was not seen is not known; and every verdict carries its
+// reason in words.
 package liveness
 
 import (
@@ -17,42 +21,52 @@ type State int
 const (
 	// Unknown counts as alive.
 	Unknown State = iota
+	// Alive: the owner lives, and waits or cannot be told to be inside.
 	Alive
+	// Inside: the owner, or an heir, has the entry lock.
+	Inside
+	// Stalled: the owner lives, but does not take its turn. Its ticket may be
+	// removed; it starts anew when it goes on.
+	Stalled
+	// Dead: the owner is dead. Its ticket may be removed.
 	Dead
 )
 
-func (s State) String() string {
-	return [...]string{"unknown", "alive", "dead"}[s]
-}
-
-// Verdict says whether an owner lives, and why we think so.
+// Verdict says what is known of an owner, and why.
 type Verdict struct {
 	State  State
 	Reason string
-	// NeedsRemoval: the owner counts as dead only if its ticket is removed, by
-	// somebody who has the witness's lock meanwhile.
-	NeedsRemoval bool
+	// Gone: there is proof that the process is gone, so that a ticket that may
+	// not be removed can be passed by. Without it, only the removal itself makes
+	// sure that the owner does not come in.
+	Gone bool
+	// Expired: the owner's lease ran out. It has agreed to be robbed then, even
+	// while it is inside.
+	Expired bool
 }
 
-func (v Verdict) String() string { return v.State.String() + ": " + v.Reason }
+// Removable reports whether the ticket may be removed.
+func (v Verdict) Removable() bool { return v.State == Dead || v.State == Stalled }
 
-// Witness is what a probe of a ticket's kernel lock found.
-type Witness int
+// Lock is what a look at one of a ticket's kernel locks found.
+type Lock int
 
 const (
-	// WitnessNone: the filesystem has no locks, or the ticket cannot be opened.
-	WitnessNone Witness = iota
-	// WitnessFree: nobody has the lock. It means something only to those who
-	// see the filesystem through the same kernel and mount as the owner.
-	WitnessFree
-	// WitnessHeld: somebody has it, so the owner lives, on whatever host.
-	WitnessHeld
+	// Unseen: it could not be looked at, or there are no locks here.
+	Unseen Lock = iota
+	// Free: nobody has it. It means something only where locks tell.
+	Free
+	// Held: somebody has it.
+	Held
 )
 
 const (
-	// Grace is how long a witness must have been free, the ticket unmoved,
-	// before that alone is proof: an owner takes it right after its doorway.
+	// Grace is how long a ticket must have been without a witness, or at the
+	// head with its owner stopped, before it is removed for that alone.
 	Grace = time.Second
+	// StallGrace is how long a ticket may be at the head without going in, its
+	// owner alive and not stopped.
+	StallGrace = 5 * time.Second
 	// leaseMargin is added to a lease, as a part of it: a heartbeat may be late.
 	leaseMargin = 4
 )
@@ -62,80 +76,144 @@ const (
 // may seem to stand still that long.
 func Expiry(lease time.Duration) time.Duration { return lease + lease/leaseMargin + time.Second }
 
-// Evidence is all that is known of one ticket's owner.
+// Evidence is all that is known of one ticket's owner. The durations are 0 at
+// the first look, and are measured on our own monotonic clock.
 type Evidence struct {
-	Name    ticket.Name
-	Witness Witness
-	// Place is the directory's place as this process sees it.
-	Place ticket.Hash
-	// FreeFor is how long the witness has been seen free and the number
-	// unmoved; StillFor is how long the heartbeat has not moved. Both are 0 at
-	// the first look, and are measured on our own monotonic clock.
-	FreeFor, StillFor time.Duration
-	// OneKernel: the filesystem is of a kind that one kernel alone mounts.
-	OneKernel bool
+	Name           ticket.Name
+	Entry, Witness Lock
+	// Tells: the onlooker sees the owner's locks, see Filesystem.Tells.
+	Tells bool
+	// Thorough: of one who is inside, say whether its process lives.
+	Thorough bool
+	// Readable: the ticket could be opened, or need not be.
+	Readable bool
+	// FreeFor is how long both locks have been seen free and the number unmoved;
+	// HeadFor is how long the ticket was the lowest of all besides; StillFor is
+	// how long the heartbeat has not moved.
+	FreeFor, HeadFor, StillFor time.Duration
 }
 
-// Judge weighs the evidence from the strongest down.
-func (id Identity) Judge(e Evidence) Verdict {
-	return id.judge(e, Ask)
-}
+// Judge weighs the evidence.
+func (id Identity) Judge(e Evidence) Verdict { return id.judge(e, Ask) }
 
 func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Verdict {
-	n := e.Name
-	if n.Lease > 0 && e.StillFor > Expiry(n.Lease) {
-		return Verdict{State: Dead, Reason: fmt.Sprintf("its lease of %v was not renewed for %v", n.Lease, e.StillFor.Round(time.Millisecond))}
+	if lease := e.Name.Lease; lease > 0 && e.StillFor > Expiry(lease) {
+		return Verdict{State: Dead, Gone: true, Expired: true, Reason: fmt.Sprintf("its lease of %v was not renewed for %v", lease, e.StillFor.Round(time.Millisecond))}
 	}
-	if e.Witness == WitnessHeld {
+	switch {
+	case e.Entry == Held:
+		return id.judgeInside(e, ask)
+	case e.Name.Plain:
+		return id.judgePlain(e.Name, ask)
+	case e.Tells && e.Entry == Free && e.Witness == Held:
+		return id.judgeWaiter(e, ask)
+	case e.Tells && e.Entry == Free && e.Witness == Free:
+		return id.judgeFree(e, ask)
+	case e.Witness == Held:
 		return Verdict{State: Alive, Reason: "witness held"}
-	}
-	if n.Plain {
-		return id.judgePlain(n, ask)
-	}
-	tells := e.Witness == WitnessFree && n.Place.Same(e.Place)
-	if n.PIDSpace.Same(id.PIDSpace) {
-		start := n.Start
-		if id.Start == 0 {
-			start = 0 // who does not know his own cannot compare others'
-		}
-		// A hidden process is no better known than one of another pid
-		// namespace; where the witness tells, it has the last word.
-		if p := ask(n.PID, start); p != ProcessHidden || !tells {
-			return judgeProcess(n, p, e.Witness)
-		}
-	}
-	if tells {
-		if e.FreeFor >= Grace {
-			return Verdict{State: Dead, Reason: "its witness on this machine is gone", NeedsRemoval: true}
-		}
-		return Verdict{State: Unknown, Reason: "its witness is not held; it may be about to take it"}
-	}
-	if !e.OneKernel || n.Place&oneKernelBit == 0 {
-		return Verdict{State: Unknown, Reason: "it is of another host or another boot, and the filesystem may be mounted by both"}
-	}
-	switch id.bootOf(n) {
-	case earlierBoot:
-		return Verdict{State: Dead, Reason: "it is of an earlier boot of this machine"}
-	case thisBoot:
-		return Verdict{State: Unknown, Reason: "it is of another pid namespace, and its witness cannot be seen from here"}
+	case !e.Readable:
+		return Verdict{State: Unknown, Reason: "its locks cannot be seen"}
+	case e.Tells:
+		return Verdict{State: Unknown, Reason: "its locks could not be looked at"}
 	default:
-		return Verdict{State: Unknown, Reason: "it does not tell which boot it is of"}
+		return id.judgeProcess(e, ask)
 	}
 }
 
-func judgeProcess(n ticket.Name, p Process, w Witness) Verdict {
+// process asks for the owner's process, if that means anything here.
+func (id Identity) process(n ticket.Name, ask func(int, uint64) Process) Process {
+	if !n.PIDSpace.Same(id.PIDSpace) {
+		return ProcessUnknown
+	}
+	if id.Start == 0 {
+		return ask(n.PID, 0) // who does not know his own start cannot compare others'
+	}
+	return ask(n.PID, n.Start)
+}
+
+// Departed reports whether the ticket's owner was a process of this pid space
+// that is no more. It asks no filesystem but /proc.
+func (id Identity) Departed(n ticket.Name) bool {
+	if n.Host != id.Host {
+		return false
+	}
+	_, ok := gone(n.PID, id.process(n, Ask))
+	return ok
+}
+
+func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdict {
+	if !e.Thorough {
+		return Verdict{State: Inside, Reason: "entry held"}
+	}
+	switch id.process(e.Name, ask) {
+	case ProcessGone, ProcessZombie, ProcessOther:
+		return Verdict{State: Inside, Reason: fmt.Sprintf("entry held by an heir; pid %d is gone", e.Name.PID)}
+	case ProcessStopped:
+		return Verdict{State: Inside, Reason: "entry held; the process is stopped"}
+	default:
+		return Verdict{State: Inside, Reason: "entry held"}
+	}
+}
+
+// judgeWaiter: it lives. At the head it must go in before long.
+func (id Identity) judgeWaiter(e Evidence, ask func(int, uint64) Process) Verdict {
+	if e.HeadFor < Grace {
+		return Verdict{State: Alive, Reason: "waits: witness held"}
+	}
+	switch {
+	case id.process(e.Name, ask) == ProcessStopped:
+		return Verdict{State: Stalled, Reason: fmt.Sprintf("pid %d is stopped, and it was its turn for %v", e.Name.PID, e.HeadFor.Round(time.Millisecond))}
+	case e.HeadFor >= StallGrace:
+		return Verdict{State: Stalled, Reason: fmt.Sprintf("it did not take its turn for %v", e.HeadFor.Round(time.Millisecond))}
+	}
+	return Verdict{State: Alive, Reason: "waits: witness held; it is its turn"}
+}
+
+// judgeFree: nobody has the ticket's locks, and we would see it. The owner is
+// dead, or has yet to take its witness.
+func (id Identity) judgeFree(e Evidence, ask func(int, uint64) Process) Verdict {
+	if v, ok := gone(e.Name.PID, id.process(e.Name, ask)); ok {
+		return v
+	}
+	if e.FreeFor >= Grace {
+		return Verdict{State: Dead, Reason: fmt.Sprintf("nobody has held its locks for %v", e.FreeFor.Round(time.Millisecond))}
+	}
+	return Verdict{State: Unknown, Reason: "its witness is not held; it may be about to take it"}
+}
+
+// gone returns the verdict on a process that is no more.
+func gone(pid int, p Process) (Verdict, bool) {
+	reason := ""
 	switch p {
 	case ProcessGone:
-		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d is gone", n.PID)}
+		reason = "pid %d is gone"
 	case ProcessZombie:
-		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d has ended and is not reaped yet", n.PID)}
+		reason = "pid %d has ended and is not reaped yet"
 	case ProcessOther:
-		return Verdict{State: Dead, Reason: fmt.Sprintf("pid %d is another process by now", n.PID)}
+		reason = "pid %d is another process by now"
+	default:
+		return Verdict{}, false
+	}
+	return Verdict{State: Dead, Gone: true, Reason: fmt.Sprintf(reason, pid)}, true
+}
+
+// judgeProcess: locks do not tell here, and the process table is all there is.
+// Clones of one machine can share a boot id, and so a pid space; their names
+// tend to differ.
+func (id Identity) judgeProcess(e Evidence, ask func(int, uint64) Process) Verdict {
+	n := e.Name
+	if !n.PIDSpace.Same(id.PIDSpace) || n.Host != id.Host {
+		return Verdict{State: Unknown, Reason: "it is of another host or another pid namespace, and locks tell nothing here"}
+	}
+	p := id.process(n, ask)
+	if v, ok := gone(n.PID, p); ok {
+		return v
+	}
+	switch p {
 	case ProcessRuns:
-		if w == WitnessFree {
-			return Verdict{State: Alive, Reason: fmt.Sprintf("pid %d runs; its witness is not held", n.PID)}
-		}
 		return Verdict{State: Alive, Reason: fmt.Sprintf("pid %d runs", n.PID)}
+	case ProcessStopped:
+		return Verdict{State: Alive, Reason: fmt.Sprintf("pid %d is stopped", n.PID)}
 	case ProcessHidden:
 		return Verdict{State: Alive, Reason: fmt.Sprintf("a process has pid %d; it is hidden from here", n.PID)}
 	default:
@@ -155,7 +233,7 @@ func (id Identity) judgePlain(n ticket.Name, ask func(int, uint64) Process) Verd
 	}
 	switch ask(n.PID, 0) {
 	case ProcessGone:
-		return Verdict{State: Dead, Reason: fmt.Sprintf("a plain ticket, and pid %d of this host is gone", n.PID)}
+		return Verdict{State: Dead, Gone: true, Reason: fmt.Sprintf("a plain ticket, and pid %d of this host is gone", n.PID)}
 	case ProcessUnknown:
 		return Verdict{State: Unknown, Reason: fmt.Sprintf("a plain ticket, and nothing can be learnt of pid %d", n.PID)}
 	default:

@@ -19,7 +19,9 @@ import (
 // Stuck is how long a test waits for what must happen before it gives up.
 const Stuck = 30 * time.Second
 
-const childEnv = "FILELOCK_TEST_CHILD"
+// ChildEnv is the environment variable that makes a process of the test binary a
+// child. It holds the call as JSON.
+const ChildEnv = "FILELOCK_TEST_CHILD"
 
 var mains = map[string]func(args []string) error{}
 
@@ -30,7 +32,7 @@ func Register(name string, main func(args []string) error) { mains[name] = main 
 // RunChild runs the registered main and exits if this process was started by
 // Start. Call it first in TestMain.
 func RunChild() {
-	call := os.Getenv(childEnv)
+	call := os.Getenv(ChildEnv)
 	if call == "" {
 		return
 	}
@@ -72,7 +74,7 @@ func Command(t testing.TB, args ...any) (env string, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return childEnv + "=" + string(call), path
+	return ChildEnv + "=" + string(call), path
 }
 
 // Start runs a registered main in a child process. The child is killed when
@@ -141,10 +143,18 @@ func (c *Child) Expect(want string) {
 	}
 }
 
-// Silent reports whether the child prints nothing for d.
+// Silent reports whether the child prints nothing for d. What it does print is
+// logged.
 func (c *Child) Silent(d time.Duration) bool {
+	c.t.Helper()
 	select {
-	case <-c.lines:
+	case line, ok := <-c.lines:
+		if ok {
+			c.t.Logf("the child printed %q", line)
+		} else {
+			c.Wait()
+			c.t.Logf("the child ended: %v\n%s", c.err, c.errs.String())
+		}
 		return false
 	case <-time.After(d):
 		return true
@@ -168,6 +178,9 @@ func (c *Child) Wait() error {
 	})
 	return c.err
 }
+
+// Errors returns what a child that has ended wrote to its standard error.
+func (c *Child) Errors() string { return c.errs.String() }
 
 // Kill kills the child with SIGKILL and reaps it.
 func (c *Child) Kill() {

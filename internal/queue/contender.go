@@ -25,7 +25,21 @@ type Contender struct {
 
 // New returns a contender for the queue in dir. With plainPeers it follows R12.
 func New(dir Directory, others Others, plainPeers bool) *Contender {
-	return &Contender{dir: dir, others: others, plainPeers: plainPeers}
+	c := new(Contender)
+	c.Init(dir, others, plainPeers)
+	return c
+}
+
+// Init is New for a zero Contender.
+func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
+	c.dir, c.others, c.plainPeers = dir, others, plainPeers
+}
+
+// Reset makes c as good as new, for another passage in another dir.
+func (c *Contender) Reset(dir Directory) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.
@@ -37,10 +51,6 @@ func (c *Contender) Ahead() (first Ticket, n int) {
 	}
 	return first, len(c.ahead)
 }
-
-// Decided reports whether the doorway is passed: from then on the ticket keeps
-// others out, and may have let one in that it should not have if it is gone.
-func (c *Contender) Decided() bool { return c.final }
 
 // AllAhead returns the tickets known to be ahead, in order.
 func (c *Contender) AllAhead() []Ticket {
@@ -64,6 +74,12 @@ func (c *Contender) Join() error {
 	}
 	c.setOwn(Ticket{Name: name})
 	return nil
+}
+
+func (c *Contender) setAhead(ts []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = ts
 }
 
 func (c *Contender) setOwn(t Ticket) {

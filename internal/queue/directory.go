@@ -9,9 +9,11 @@ import (
 var (
 	// ErrBusy is returned by Try when another contender is ahead.
 	ErrBusy = errors.New("queue: another contender is ahead")
-	// ErrGone is returned when the own ticket was removed by somebody else.
+	// ErrGone is returned when the own ticket was removed by somebody else
+	// before its turn had come. Nothing is lost but the place in the queue.
 	ErrGone = errors.New("queue: own ticket is gone")
-	// ErrMoved is returned when somebody else changed the own ticket's number.
+	// ErrMoved is returned when somebody else changed the own ticket's number
+	// before its turn had come. Nothing is lost but the place in the queue.
 	ErrMoved = errors.New("queue: own ticket's number was changed")
 	// ErrTop is returned when no number above all others can be stored.
 	ErrTop = errors.New("queue: no number can be stored above that of")
@@ -47,14 +49,20 @@ type Directory interface {
 	Renumber(n Number) (stored Number, err error)
 	// Announce makes a raised number visible where attributes may be cached.
 	Announce(n Number) error
-	// Settle tells that the own number is final. ErrGone: the ticket is gone.
-	Settle() error
-	// Confirm returns the own number as it is now. ErrGone: it is gone.
-	Confirm() (Number, error)
+	// Settle tells that the own number is final, and whether its owner is going
+	// to wait: then it makes visible that the owner lives. ErrGone: the ticket
+	// is gone.
+	Settle(waits bool) error
+	// Enter is R13: it takes the entry lock, and returns the own number as a
+	// look at the name finds it after that. ErrGone: the ticket was removed, or
+	// somebody is about to remove it. Where there are no entry locks it only
+	// looks. It may be called again.
+	Enter() (Number, error)
 	// Remaining returns those of ts that a listing begun now still shows. It
 	// may use the memory of ts for that.
 	Remaining(ts []Ticket) ([]Ticket, error)
-	// Remove removes the own ticket. ErrGone: it was gone already.
+	// Remove gives up the entry lock and removes the own ticket. ErrGone: it was
+	// gone already.
 	Remove() error
 }
 
@@ -69,7 +77,9 @@ const (
 
 // Others is what a contender can learn about other contenders' tickets.
 type Others interface {
-	// Look returns t as it is now. It removes a dead ticket if it may.
+	// Look returns t as it is now: the number is read after all that its
+	// standing rests on. It removes a dead ticket if it may (R8), and only under
+	// that ticket's entry lock (R13).
 	Look(t Ticket) (now Ticket, s Standing, err error)
 	// Watch begins to watch t.
 	Watch(t Ticket) Watch

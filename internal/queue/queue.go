@@ -21,6 +21,13 @@
 //	R7  leave           by removing the own ticket and nothing else.
 //	R8  dead tickets    may be removed by anyone; in doubt, alive.
 //	R9  gone            is for ever, since names are never used again.
+//	R10 caches          where listings or numbers may be old, a raise makes an
+//	                    entry beside the ticket that tells the number (Announce).
+//	R13 entry           whose turn it is takes the entry lock of its own ticket,
+//	                    then looks whether the ticket is still there with its
+//	                    number, and only then is inside; else it starts anew.
+//	                    Whoever removes another's ticket has a lock on it
+//	                    meanwhile that excludes the entry lock.
 //
 // Why two are never inside. Let i have decided by listing L, begun after its
 // number n was final, and let j be any other ticket that is inside or comes
@@ -32,9 +39,15 @@
 //     above i. So j sees i below itself and waits.
 //   - j was in L, higher than i. Numbers only rise (R6), so j ends above i,
 //     and its deciding listing, which began after it rose, shows i. j waits.
-//   - j was in L, lower than i. Then i waited until j had left, was dead, or
+//   - j was in L, lower than i. Then i waited until j had left, was removed, or
 //     had risen above i. The first two are for ever (R9) and the third is the
 //     case above.
+//
+// That a removed j is not inside, and never comes in, does not rest on why it
+// was removed (R13). Had j its entry lock before the removal began, there was
+// no removal. Has j it after, it looks for its name then, and starts anew. So
+// a wrong verdict, "dead" or "stalled", costs j its place and nobody the
+// exclusion. Where there are no entry locks the verdicts must be right.
 //
 // Nothing here depends on clocks, on their steps or on how coarse the stored
 // times are: they decide the order, never the exclusion. Since i has the last
@@ -46,9 +59,11 @@
 //
 // Peers that know only the plain rule never raise, so one of them that arrives
 // in the tick of a raised holder's creation sees itself lowest. R12 (Contender
-// option plainPeers) has a contender that may enter sink first: it sets its
+// option plainPeers) has a contender that R13 lets in sink first: it sets its
 // number to the epoch, so that every plain ticket from then on waits for it,
-// and lists once more for those from before.
+// and lists once more for those from before. R13 comes before, because sinking
+// writes over a number that somebody changed; whoever has to rise and wait again
+// keeps its entry lock meanwhile.
 //
 // [1] L. Lamport, A New Solution of Dijkstra's Concurrent Programming Problem,
 // CACM 17(8), 1974.
@@ -72,10 +87,22 @@ func (c *Contender) through(ctx context.Context, try bool) error {
 		if err := c.passAll(ctx, try); err != nil {
 			return err
 		}
+		if err := c.comeIn(); err != nil {
+			return err
+		}
 		if in, err := c.sink(); in || err != nil {
 			return err
 		}
 	}
+}
+
+// comeIn is R13.
+func (c *Contender) comeIn() error {
+	now, err := c.dir.Enter()
+	if err == nil && now != c.own.Number {
+		err = ErrMoved
+	}
+	return err
 }
 
 // doorway makes the number final and decides (R2, R3).
@@ -96,11 +123,11 @@ func (c *Contender) doorway() error {
 			}
 		}
 	}
-	if err := c.dir.Settle(); err != nil {
+	c.decide(others)
+	if err := c.dir.Settle(len(c.ahead) > 0); err != nil {
 		return err
 	}
 	c.final = true
-	c.decide(others)
 	return nil
 }
 
@@ -144,41 +171,37 @@ func (c *Contender) list() (Number, []Ticket, error) {
 
 // decide sets what to wait for: all the lower of these tickets (R4, R5).
 func (c *Contender) decide(others []Ticket) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead = slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
-	slices.SortFunc(c.ahead, Ticket.Compare)
+	ahead := slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
+	slices.SortFunc(ahead, Ticket.Compare)
+	c.setAhead(ahead)
 }
 
 // passAll waits for every ticket ahead, from the nearest on (R5).
 func (c *Contender) passAll(ctx context.Context, try bool) error {
-	if len(c.ahead) == 0 {
-		return nil
-	}
 	waited := false
 	for len(c.ahead) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err // many dead ones take their time
+		}
 		last := len(c.ahead) - 1
-		// Whoever is nearest at first will stay for a while. Once it has gone,
-		// those before it mostly have gone too, or risen.
+		// The nearest ticket usually stays until its owner has held the lock, so
+		// set the watch before the first look. When it has gone, those before it
+		// mostly have gone too, or risen.
 		moved, err := c.pass(ctx, c.ahead[last], try, !waited)
 		if err != nil {
 			return err
 		}
-		still := c.ahead[:last]
+		remaining := c.ahead[:last]
 		if moved && last > 0 {
 			// Of a copy, since others may look at c.ahead meanwhile.
-			if still, err = c.dir.Remaining(slices.Clone(still)); err != nil {
+			if remaining, err = c.dir.Remaining(slices.Clone(remaining)); err != nil {
 				return err
 			}
 		}
-		c.decide(still)
+		c.setAhead(remaining)
 		waited = waited || moved
 	}
-	now, err := c.dir.Confirm()
-	if err == nil && now != c.own.Number {
-		err = ErrMoved
-	}
-	return err
+	return nil
 }
 
 // pass waits until t is no longer ahead, and reports whether it had to. If that

@@ -31,7 +31,8 @@ type actor struct {
 	done         bool
 	crashed      bool
 
-	file      *file // the ticket, for crashes and plain ones
+	file      *file // the ticket
+	admitted  bool  // by Enter, and it does not wait again
 	inside    bool
 	createdAt int // in steps
 	settledAt int // in steps; never: not yet, or it is about to leave
@@ -95,19 +96,24 @@ func (a *actor) end() {
 
 // crash ends the contender at once. Its ticket stays, and is dead.
 func (a *actor) crash() {
-	a.crashed, a.inside = true, false
+	if a.w.tracing {
+		a.say("crashes")
+	}
+	a.crashed, a.inside, a.settledAt = true, false, never
+	a.close()
+	a.stop()
+	a.done = true // also if it had not begun
+}
+
+// close is what the kernel does for a process that ends.
+func (a *actor) close() {
 	for _, f := range a.w.dir.files {
 		if f.owner == a {
-			f.dead = true
+			f.dead, f.entered = true, false
 			f.deaths++
 		}
 	}
 	a.w.dir.version++
-	if a.w.tracing {
-		a.say("crashes")
-	}
-	a.stop()
-	a.done = true // also if it had not begun
 }
 
 // cancellable is a context that the schedule cancels.
@@ -131,8 +137,8 @@ func (a *actor) contend() {
 	}
 }
 
-// pass is one passage through the queue. It reports whether the ticket was
-// removed in the doorway, so that the lock proper would make another.
+// pass is one passage through the queue. It reports whether it was robbed of
+// its place before its turn had come, and has to start anew.
 func (a *actor) pass() (again bool) {
 	o := &own{actor: a}
 	c := queue.New(o, o, a.w.mode == Plain)
@@ -148,14 +154,13 @@ func (a *actor) pass() (again bool) {
 	switch {
 	case err == nil:
 		a.hold(o)
-	case errors.Is(err, queue.ErrGone) && a.w.plan.hasty && !c.Decided():
+	case a.file.robbed && (errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved)):
 		again = true
 	case errors.Is(err, queue.ErrTop) && a.w.plan.atEnd:
-	case errors.Is(err, queue.ErrGone) && a.w.bend == BendRemovesLive:
 	default:
 		a.expect(err, errFault, queue.ErrBusy, context.Canceled)
 	}
-	a.leave(c, again)
+	a.leave(c)
 	return again
 }
 
@@ -194,14 +199,16 @@ func (a *actor) hold(o *own) {
 	}
 }
 
-// leave removes the ticket, however often that fails.
-func (a *actor) leave(c *queue.Contender, isGone bool) {
+// leave removes the ticket, however often that fails. Somebody may remove it
+// wrongly until the very end, also once its entry lock is given up.
+func (a *actor) leave(c *queue.Contender) {
 	a.settledAt = never
+	f := a.file
 	err := c.Leave()
 	for errors.Is(err, errFault) {
 		err = c.Leave()
 	}
-	if errors.Is(err, queue.ErrGone) && (isGone || a.w.plan.hasty || a.w.bend == BendRemovesLive) {
+	if f.robbed && errors.Is(err, queue.ErrGone) {
 		return
 	}
 	a.expect(err)

@@ -12,28 +12,29 @@ import (
 type Bend string
 
 const (
-	BendListFirst      Bend = "list-first"      // the first listing is from before the creation
-	BendTornListing    Bend = "torn-listing"    // a listing may miss what is there all the while
-	BendBlindToMoves   Bend = "blind-to-moves"  // watches do not report numbers
-	BendBlindToDeath   Bend = "blind-to-death"  // watches do not report deaths
-	BendRemovesLive    Bend = "removes-live"    // a ticket of the living is removed now and then
-	BendSkipsLive      Bend = "skips-live"      // a slow owner in the doorway is passed by, its ticket left
-	BendSettlesRemoved Bend = "settles-removed" // a ticket that was removed settles all the same
-	BendRaisesHolding  Bend = "raises-holding"  // the holder's number rises
-	BendLowersHolding  Bend = "lowers-holding"  // the holder's number falls: harmless, and what R12 rests on
-	BendServerLocal    Bend = "server-local"    // cached mode: one contender is on the server, caches nothing and announces nothing
-	BendCoarseView     Bend = "coarse-view"     // one contender sees and stores whole seconds, the others more
+	BendListFirst     Bend = "list-first"     // the first listing is from before the creation
+	BendTornListing   Bend = "torn-listing"   // a listing may miss what is there all the while
+	BendBlindToMoves  Bend = "blind-to-moves" // watches do not report numbers
+	BendBlindToDeath  Bend = "blind-to-death" // watches do not report deaths
+	BendNumberFirst   Bend = "number-first"   // a look reads the number before that on which the standing rests
+	BendSkipsLive     Bend = "skips-live"     // a ticket of the living is passed by, and left
+	BendSkipsHeir     Bend = "skips-heir"     // a ticket of the dead is passed by, though an heir has its entry lock
+	BendNoEntry       Bend = "no-entry"       // the owner enters without the entry lock
+	BendNoLook        Bend = "no-look"        // the owner does not look its name up once it has the entry lock
+	BendLooksFirst    Bend = "looks-first"    // the owner looks its name up before it has the entry lock
+	BendTestsEntry    Bend = "tests-entry"    // whoever removes a ticket tests its entry lock, and does not exclude it
+	BendRobsHolders   Bend = "robs-holders"   // whoever removes a ticket does so though its entry lock is held
+	BendRaisesHolding Bend = "raises-holding" // the holder's number rises
+	BendLowersHolding Bend = "lowers-holding" // the holder's number falls: harmless, and what R12 rests on
+	BendServerLocal   Bend = "server-local"   // cached mode: one contender is on the server, caches nothing and announces nothing
+	BendCoarseView    Bend = "coarse-view"    // one contender sees and stores whole seconds, the others more
 )
 
 // Bends are all that do harm.
 var Bends = []Bend{
-	BendListFirst, BendTornListing, BendBlindToMoves, BendBlindToDeath, BendRemovesLive,
-	BendSkipsLive, BendSettlesRemoved, BendRaisesHolding, BendServerLocal, BendCoarseView,
-}
-
-// removesLive reports whether a ticket of the living is to be removed.
-func (o *own) removesLive() bool {
-	return o.w.bend == BendRemovesLive && o.w.rng.IntN(8) == 0
+	BendListFirst, BendTornListing, BendBlindToMoves, BendBlindToDeath, BendNumberFirst,
+	BendSkipsLive, BendSkipsHeir, BendNoEntry, BendNoLook, BendLooksFirst, BendTestsEntry,
+	BendRobsHolders, BendRaisesHolding, BendServerLocal, BendCoarseView,
 }
 
 // view is what a sees of a number.

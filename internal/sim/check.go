@@ -13,6 +13,7 @@ const (
 	Overtaken  Kind = "overtaken"        // one came in before another whose number was final before it arrived
 	Deadlock   Kind = "deadlock"         // somebody waits, and nobody can go on
 	NoProgress Kind = "no progress"      // somebody goes on and on
+	Unseen     Kind = "unseen"           // somebody waits, and nobody can see that it is alive
 	LeftBehind Kind = "left behind"      // a file of the living is still there at the end
 	TryCount   Kind = "tries"            // of all who tried at once, not exactly one succeeded
 	Unexpected Kind = "unexpected error" // an operation of the algorithm failed without a fault
@@ -44,14 +45,14 @@ func (w *world) enter(a *actor) {
 		a.say("is in")
 	}
 	for _, b := range w.actors {
-		if b == a || b.crashed {
+		if b == a {
 			continue
 		}
 		if b.inside && !(a.plain && b.plain) {
 			w.fail(Overlap, "contender %d came in while %d was inside", a.id, b.id)
 		}
 		// Plain ones keep no order, and disturb that of the others.
-		if w.mode != Plain && !b.inside && b.settledAt < a.createdAt {
+		if w.mode != Plain && !b.inside && b.settledAt < a.createdAt && !b.file.robbed {
 			w.fail(Overtaken, "contender %d arrived in step %d and is in before %d, whose number was final in step %d",
 				a.id, a.createdAt, b.id, b.settledAt)
 		}

@@ -13,7 +13,10 @@ type file struct {
 	raised    bool   // it announces a number
 	plain     bool
 	dead      bool // its owner is
-	settled   bool // its owner has passed the doorway
+	settled   bool // it can be seen that its owner has passed the doorway
+	entered   bool // its entry lock is held (R13)
+	removers  int  // how many have the lock that excludes the entry lock
+	robbed    bool // somebody wrongly removed or touched it, or is about to
 	removed   bool
 	createdAt int // when, in changes of the directory
 	removedAt int

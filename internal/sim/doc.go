@@ -23,20 +23,28 @@
 //     leave or wait again, only try, and come back for several rounds.
 //     Operations fail. Tickets of the dead are there from the beginning, some
 //     from before 1970, and sometimes one from the end of time.
-//   - A slow owner in the doorway may be taken for dead, and its ticket
-//     removed; it makes another, as the lock proper does.
+//   - Entry locks and the locks that exclude them (R13) are taken in one step,
+//     and what they are taken for is done in a later one. A crash ends those of
+//     the crashed, unless an heir works on under the entry lock for a while.
+//   - Anybody takes anybody for dead or stalled, rightly or not and at any time,
+//     and removes the ticket by that protocol; and somebody raises the number of
+//     one that waits. Those who are robbed so notice it at once or only when
+//     their turn comes, and start anew, as the lock proper does.
 //
 // The modes:
 //
 //   - queue: all of the above.
-//   - tries: all try at once, and nobody crashes; exactly one must succeed.
+//   - tries: all try at once, and nobody crashes or is robbed; exactly one must
+//     succeed.
 //   - cached: rule R10. Each contender is a client with a cache of its own. Its
 //     listings are sure to show only what was there at its own last change of
 //     the directory, which setting a time is not, and may show what is gone.
 //     Others' numbers may be old, in listings for ever, in looks for a while.
+//     There are no entry locks, so nobody is taken for dead who is not.
 //   - plain: rule R12. One contender or two know the plain rule alone. The
 //     clock does not step back. Overlaps among plain ones do not count, and the
-//     order is not checked. Nothing is cached.
+//     order is not checked. Nothing is cached. There are no heirs, and plain
+//     ones are not robbed: they know of no entry locks.
 //
 // What is checked is in check.go.
 //
@@ -53,6 +61,10 @@
 // directories, clocks and process tables are for the tests of the packages
 // that deal with them. Shared tickets, leases and the passing of a ticket
 // among goroutines are not simulated.
+//
+// Numbers are touched only between the doorway and Enter. Rule R6 is all there
+// is against a touch in between the doorway's first listing and its raise, which
+// writes over it; and against one that meets a holder.
 //
 // # Use
 //

@@ -19,25 +19,26 @@ var mutants = []mutant{
 	},
 	{
 		name: "the number falls while waiting", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"		c.decide(still)\n", `		lower := Number{Sec: c.own.Number.Sec - 1}
+		edits: []edit{{"		c.setAhead(remaining)\n", `		lower := Number{Sec: c.own.Number.Sec - 1}
 		if lower, err = c.dir.Renumber(lower); err != nil {
 			return err
 		}
 		c.setOwn(Ticket{Name: c.own.Name, Number: lower})
-		c.decide(still)
+		c.setAhead(remaining)
 `}},
 	},
 	{
-		name: "compares with the number from before the raise", file: "queue.go", mode: Queue, kind: Overlap,
+		// It is not let in with another number than it knows (R13).
+		name: "compares with the number from before the raise", file: "queue.go", mode: Queue, kind: Unexpected,
 		edits: []edit{{"			c.setOwn(Ticket{Name: c.own.Name, Number: stored})\n", ""}},
 	},
 	{
 		name: "enters when the watched ticket goes", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"		c.decide(still)\n", "		c.decide(still[:0])\n"}},
+		edits: []edit{{"		c.setAhead(remaining)\n", "		c.setAhead(remaining[:0])\n"}},
 	},
 	{
 		name: "waits for the first ticket only", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"	slices.SortFunc(c.ahead, Ticket.Compare)\n", "	slices.SortFunc(c.ahead, Ticket.Compare)\n	c.ahead = c.ahead[:min(1, len(c.ahead))]\n"}},
+		edits: []edit{{"	c.setAhead(ahead)\n", "	c.setAhead(ahead[:min(1, len(ahead))])\n"}},
 	},
 	{
 		name: "waits only for those past the doorway", file: "queue.go", mode: Queue, kind: Overlap,
@@ -79,12 +80,11 @@ var mutants = []mutant{
 		edits: []edit{{"{ return c.dir.Remove() }", "{ return nil }"}},
 	},
 	{
-		name: "goes on after a failed listing", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{`	number, others, err := c.list()
-	if err != nil {
-		return err
-	}
-`, "	number, others, err := c.list()\n"}},
+		name: "goes on after the deciding listing failed", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{`			if _, others, err = c.list(); err != nil {
+				return err
+			}
+`, "			_, others, _ = c.list()\n"}},
 	},
 	{
 		name: "goes on after a failed raise", file: "queue.go", mode: Queue, kind: Overlap,
@@ -94,16 +94,23 @@ var mutants = []mutant{
 `, "			c.raise(top)\n"}},
 	},
 	{
-		name: "does not settle", file: "queue.go", mode: Tries, kind: NoProgress,
-		edits: []edit{{"	if err := c.dir.Settle(); err != nil {\n		return err\n	}\n", ""}},
+		name: "does not settle", file: "queue.go", mode: Queue, kind: Unseen,
+		edits: []edit{{"	if err := c.dir.Settle(len(c.ahead) > 0); err != nil {\n		return err\n	}\n", ""}},
+	},
+	{
+		name: "settles as if it did not wait", file: "queue.go", mode: Queue, kind: Unseen,
+		edits: []edit{{"c.dir.Settle(len(c.ahead) > 0)", "c.dir.Settle(false)"}},
+	},
+	{
+		name: "settles before it has decided", file: "queue.go", mode: Queue, kind: Unseen,
+		edits: []edit{
+			{"	c.decide(others)\n	if err", "	if err"},
+			{"	c.final = true\n", "	c.decide(others)\n	c.final = true\n"},
+		},
 	},
 	{
 		name: "settles before the deciding listing", file: "queue.go", mode: Tries, kind: TryCount,
-		edits: []edit{{"	number, others, err := c.list()\n", "	c.dir.Settle()\n	number, others, err := c.list()\n"}},
-	},
-	{
-		name: "ignores that it was removed in the doorway", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"	if err := c.dir.Settle(); err != nil {\n", "	if err := c.dir.Settle(); err != nil && err != ErrGone {\n"}},
+		edits: []edit{{"	number, others, err := c.list()\n", "	c.dir.Settle(true)\n	number, others, err := c.list()\n"}},
 	},
 	{
 		name: "a try does not wait for the doorway", file: "queue.go", mode: Tries, kind: TryCount,
@@ -160,5 +167,37 @@ var mutants = []mutant{
 	{
 		name: "R12: enters beside a plain one from before", file: "plain.go", mode: Plain, kind: Overlap,
 		edits: []edit{{"if t.Plain && t.Before(c.own) {", "if false {"}},
+	},
+	{
+		name: "R12: sinks before it is let in", file: "queue.go", mode: Plain, kind: Overlap,
+		edits: []edit{
+			{"		if err := c.comeIn(); err != nil {\n			return err\n		}\n", ""},
+			{"		if in, err := c.sink(); in || err != nil {\n			return err\n		}\n", `		if in, err := c.sink(); err != nil {
+			return err
+		} else if in {
+			_, err = c.dir.Enter()
+			return err
+		}
+`},
+		},
+	},
+	{
+		name: "R13: does not enter", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	now, err := c.dir.Enter()\n", "	now, err := c.own.Number, error(nil)\n"}},
+	},
+	{
+		name: "R13: enters before its turn", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{
+			{"		if err := c.comeIn(); err != nil {\n			return err\n		}\n", ""},
+			{"	for {\n		if err := c.passAll", "	if err := c.comeIn(); err != nil {\n		return err\n	}\n	for {\n		if err := c.passAll"},
+		},
+	},
+	{
+		name: "R13: goes on though its ticket is gone", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	now, err := c.dir.Enter()\n", "	now, err := c.dir.Enter()\n	if err == ErrGone {\n		return nil\n	}\n"}},
+	},
+	{
+		name: "R13: goes on though its number was changed", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"		err = ErrMoved\n", "		err = nil\n"}},
 	},
 }

@@ -99,16 +99,21 @@ func (m *mutant) bend(t *testing.T) string {
 
 // How bends of the simulated directory must be caught. They need no compiler.
 var bends = map[Bend]Kind{
-	BendListFirst:      Overlap,
-	BendTornListing:    Overlap,
-	BendBlindToMoves:   Deadlock,
-	BendBlindToDeath:   Deadlock,
-	BendRemovesLive:    Overlap,
-	BendSkipsLive:      Overlap,
-	BendSettlesRemoved: Overlap,
-	BendRaisesHolding:  Overlap,
-	BendServerLocal:    Overlap,
-	BendCoarseView:     Deadlock, // and, a thousand times rarer, an overlap
+	BendListFirst:     Overlap,
+	BendTornListing:   Overlap,
+	BendBlindToMoves:  Deadlock,
+	BendBlindToDeath:  Deadlock,
+	BendNumberFirst:   TryCount,
+	BendSkipsLive:     Overlap,
+	BendSkipsHeir:     Overlap,
+	BendNoEntry:       Overlap,
+	BendNoLook:        Overlap,
+	BendLooksFirst:    Overlap,
+	BendTestsEntry:    Overlap,
+	BendRobsHolders:   Overlap,
+	BendRaisesHolding: Overlap,
+	BendServerLocal:   Overlap,
+	BendCoarseView:    Deadlock, // and, a thousand times rarer, an overlap
 }
 
 // TestBends breaks the rules that are not in package queue's hands.
@@ -119,8 +124,11 @@ func TestBends(t *testing.T) {
 	for _, b := range Bends {
 		t.Run(string(b), func(t *testing.T) {
 			mode := Queue
-			if b == BendServerLocal {
+			switch b {
+			case BendServerLocal:
 				mode = Cached
+			case BendNumberFirst:
+				mode = Tries
 			}
 			for i := range uint64(enough) {
 				r := Run(Schedule{Mode: mode, Seed: seed + i, Bend: b, Only: bends[b]})

@@ -14,28 +14,46 @@ func (o *own) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		return t, queue.Final, errFault
 	}
 	f := o.w.dir.find(t.Name)
-	if f.removed {
-		return t, queue.Gone, nil
+	if o.w.bend == BendNumberFirst {
+		t = o.renew(t, f)
+		o.step()
+		return t, o.standing(f), nil
 	}
+	standing := o.standing(f)
+	o.step()
+	return o.renew(t, f), standing, nil
+}
+
+// renew returns t with f's number, if that is larger than the one known.
+func (o *own) renew(t queue.Ticket, f *file) queue.Ticket {
 	if n := o.read(f); n.Compare(t.Number) > 0 {
 		t.Number = n
 	}
-	provisional := o.w.plan.witness && !f.plain && !f.settled
-	hasty := provisional && o.w.plan.hasty && o.w.rng.IntN(4) == 0
-	switch {
-	case f.dead && o.w.plan.kept, hasty && o.w.bend == BendSkipsLive:
-		return t, queue.Gone, nil
-	case f.dead, hasty, o.removesLive():
-		if o.w.tracing {
-			o.say("reclaims %s", show(f))
+	return t
+}
+
+// standing is what f's ticket means to those behind it.
+func (o *own) standing(f *file) queue.Standing {
+	switch w := o.w; {
+	case f.removed:
+		return queue.Gone
+	case f.dead && w.plan.kept:
+		if !f.entered || w.bend == BendSkipsHeir {
+			return queue.Gone
 		}
-		o.unlink(f)
-		return t, queue.Gone, nil
-	case provisional:
-		return t, queue.Provisional, nil
-	default:
-		return t, queue.Final, nil
+	case f.dead:
+		if o.reclaim(f) {
+			return queue.Gone
+		}
+	case o.misjudges(f):
+		if w.bend == BendSkipsLive || o.reclaim(f) {
+			return queue.Gone
+		}
 	}
+	if o.w.plan.witness && !f.plain && !f.settled && !f.entered {
+		return queue.Provisional
+	}
+	return queue.Final
 }
 
 // Watch begins to watch t.
@@ -68,11 +86,15 @@ func (w *watch) reported() int {
 
 func (w *watch) Wait(ctx context.Context, soon bool) error {
 	a := w.own.actor
+	a.admitted = false
 	if soon {
 		a.step()
 	} else {
 		if a.w.tracing {
 			a.say("waits for %s", show(w.file))
+		}
+		if !a.file.settled && !a.file.entered {
+			a.w.fail(Unseen, "contender %d waits for %s", a.id, show(w.file))
 		}
 		a.block(blockedOnWatch, w)
 	}

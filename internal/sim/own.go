@@ -15,7 +15,6 @@ var errFault = errors.New("sim: the operation failed")
 // queue.Directory and queue.Others.
 type own struct {
 	*actor
-	file    *file
 	raised  []*file
 	tickets []queue.Ticket // the last listing; its memory is used again
 	entries []string
@@ -38,7 +37,7 @@ func (o *own) Create() (string, error) {
 	}
 	o.file = o.w.create(o.actor)
 	o.changedAt = o.w.dir.changes
-	o.createdAt, o.settledAt, o.first = o.w.steps, never, nil
+	o.createdAt, o.settledAt, o.admitted, o.first = o.w.steps, never, false, nil
 	if o.w.tracing {
 		o.say("creates %s", show(o.file))
 	}
@@ -107,20 +106,12 @@ func (o *own) sweep(orphans []string) {
 	o.orphans = orphans
 }
 
-// unlink removes f, unless somebody else was faster.
-func (o *own) unlink(f *file) {
-	if !f.removed {
-		o.w.dir.remove(f)
-		o.changedAt = o.w.dir.changes
-	}
-}
-
 func (o *own) Renumber(n queue.Number) (queue.Number, error) {
 	o.step()
 	switch {
 	case o.fault():
 		return queue.Number{}, errFault
-	case o.file.removed:
+	case o.notices():
 		return queue.Number{}, queue.ErrGone
 	}
 	o.w.store(o.file, o.view(n))
@@ -149,32 +140,25 @@ func (o *own) Announce(n queue.Number) error {
 	return nil
 }
 
-func (o *own) Settle() error {
+func (o *own) Settle(waits bool) error {
 	o.step()
 	switch {
 	case o.fault():
 		return errFault
-	case o.file.removed && o.w.bend != BendSettlesRemoved:
+	case o.notices():
 		return queue.ErrGone
 	}
-	o.file.settled = true
+	o.file.settled = waits || o.w.plan.cached
 	o.settledAt = o.w.steps
 	if o.w.tracing {
-		o.say("settles")
+		o.say("settles, and waits: %t", waits)
 	}
 	return nil
 }
 
-func (o *own) Confirm() (queue.Number, error) {
-	o.step()
-	switch {
-	case o.fault():
-		return queue.Number{}, errFault
-	case o.file.removed:
-		return queue.Number{}, queue.ErrGone
-	}
-	return o.view(o.file.number()), nil
-}
+// notices reports whether an operation notices that the own ticket is gone.
+// Only a listing and Enter must.
+func (o *own) notices() bool { return o.file.removed && o.w.rng.IntN(2) == 0 }
 
 func (o *own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	if o.fault() {
@@ -183,22 +167,23 @@ func (o *own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	}
 	o.entries = o.entries[:0]
 	o.scan(func(f *file) { o.entries = append(o.entries, f.name) })
+	if o.notices() {
+		return nil, queue.ErrGone
+	}
 	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !slices.Contains(o.entries, t.Name) }), nil
 }
 
 func (o *own) Remove() error {
 	o.step()
-	if o.fault() {
-		return errFault
-	}
 	if o.file == nil {
 		return nil
 	}
+	o.leaveEntry()
+	if o.fault() {
+		return errFault
+	}
 	gone := o.file.removed
 	o.unlink(o.file)
-	if o.w.tracing {
-		o.say("removes %s", o.file.name)
-	}
 	for _, f := range o.raised {
 		o.step()
 		o.unlink(f)

@@ -34,8 +34,10 @@ type plan struct {
 	atEnd    bool // a ticket at the end of time is planted: nobody gets through
 	witness  bool // it can be seen whether an owner is in its doorway
 	kept     bool // tickets of the dead cannot be removed
-	hasty    bool // slow owners in the doorway may be taken for dead
 	cached   bool // rule R10
+	removals int  // how many verdicts of "dead" or "stalled" are wrong
+	touches  int  // how often somebody raises a waiter's number from outside
+	heirs    int  // how many holders crash and leave an heir
 	faults   bool // operations fail now and then
 	crashes  int
 	cancels  int
@@ -81,7 +83,17 @@ func newPlan(mode Mode, rng *rand.Rand) plan {
 		p.tryers = 1 + rng.IntN(3)
 	}
 	p.faults = coin(8)
-	p.hasty = p.witness && !p.kept && coin(4)
+	if !p.cached {
+		if !p.kept && coin(2) {
+			p.removals = 1 + rng.IntN(3)
+		}
+		if coin(4) {
+			p.touches = 1 + rng.IntN(2)
+		}
+		if mode == Queue && coin(4) {
+			p.heirs = 1 + rng.IntN(2)
+		}
+	}
 	if mode == Plain {
 		// The rule for them needs a clock that never falls below what a
 		// plain ticket has drawn, and nobody before the epoch.
@@ -114,6 +126,6 @@ func (p *plan) plant(rng *rand.Rand) {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("contenders %d plain %d rounds %d unit %v clock %d tick %v planted %v witness %t kept %t hasty %t faults %t crashes %d cancels %d spurious %d tryers 1/%d",
-		p.actors, p.plain, p.rounds, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.hasty, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
+	return fmt.Sprintf("contenders %d plain %d rounds %d unit %v clock %d tick %v planted %v witness %t kept %t removals %d touches %d heirs %d faults %t crashes %d cancels %d spurious %d tryers 1/%d",
+		p.actors, p.plain, p.rounds, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.removals, p.touches, p.heirs, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
 }

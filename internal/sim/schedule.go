@@ -33,6 +33,13 @@ func (w *world) events() {
 			a.crash()
 		}
 	}
+	if p.heirs > 0 && w.rng.IntN(16) == 0 {
+		if a := w.anyone(); a.inside {
+			p.heirs--
+			a.bequeath()
+			a.crash()
+		}
+	}
 	if p.cancels > 0 && w.rng.IntN(32) == 0 {
 		if a := w.anyone(); a.ctx != nil && !a.ctx.done {
 			p.cancels--
@@ -40,6 +47,12 @@ func (w *world) events() {
 			if w.tracing {
 				a.say("is cancelled")
 			}
+		}
+	}
+	if p.touches > 0 && w.rng.IntN(32) == 0 {
+		if a := w.anyone(); a.waits() {
+			p.touches--
+			w.touch(a)
 		}
 	}
 	// A cached number may be old at the moment of a change, so that there must

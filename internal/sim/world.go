@@ -54,6 +54,9 @@ func Run(s Schedule) Result {
 	for range w.plan.plain {
 		w.add((*actor).contendPlain).plain = true
 	}
+	if w.plan.removals > 0 {
+		w.add((*actor).reap)
+	}
 	w.run()
 	return Result{Steps: w.steps, Holds: w.holds, Failure: w.failure, Trace: w.trace}
 }

@@ -63,7 +63,7 @@ type Name struct {
 	Nonce    string        // 32 hexadecimal digits
 	Start    uint64        // the process's start in ticks since boot; 0 is unknown
 	PIDSpace Hash          // boot and pid namespace
-	Place    Hash          // boot and device of the directory
+	Place    Hash          // what the owner saw of the directory's filesystem (liveness.Place); 0: no locks there
 	Shared   bool          // kind s rather than x
 	Lease    time.Duration // whole seconds; 0 is none
 }
@@ -280,22 +280,31 @@ func ParseRaised(name string) (ticket string, n queue.Number, ok bool) {
 // Merge gives each ticket the larger of its number and those of its raised
 // entries (rule R10), and returns the entries that belong to no ticket.
 func Merge(tickets []queue.Ticket, raised []string) (orphans []string) {
+	return MergeIf(tickets, raised, func(string, string) bool { return true })
+}
+
+// MergeIf is Merge, but an entry of a ticket means something only if counts
+// says so.
+func MergeIf(tickets []queue.Ticket, raised []string, counts func(entry, ticket string) bool) (orphans []string) {
+	if len(raised) == 0 {
+		return nil
+	}
+	// Anybody may make any number of entries: not each against each.
+	at := make(map[string]*queue.Ticket, len(tickets))
+	for i := range tickets {
+		at[tickets[i].Name] = &tickets[i]
+	}
 	for _, entry := range raised {
 		name, n, ok := ParseRaised(entry)
 		if !ok {
 			continue
 		}
-		found := false
-		for i := range tickets {
-			if t := &tickets[i]; t.Name == name {
-				found = true
-				if t.Number.Compare(n) < 0 {
-					t.Number = n
-				}
-			}
-		}
-		if !found {
+		t := at[name]
+		switch {
+		case t == nil:
 			orphans = append(orphans, entry)
+		case t.Number.Compare(n) < 0 && counts(entry, name):
+			t.Number = n
 		}
 	}
 	return orphans

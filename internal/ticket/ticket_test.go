@@ -379,6 +379,38 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestMergeIf: an entry that does not count is no orphan either. Who answers is
+// asked only where the answer makes a difference.
+func TestMergeIf(t *testing.T) {
+	const a, b = "q.lock.h.1.a.pid", "q.lock.h.1.b.pid"
+	at := func(sec int64) queue.Number { return queue.Number{Sec: sec} }
+	tickets := []queue.Ticket{{Name: a, Number: at(5)}}
+	raised := []string{ticket.Raised(a, at(9)), ticket.Raised(a, at(4)), ticket.Raised(a, at(7)), ticket.Raised(b, at(8))}
+	var asked []string
+	orphans := ticket.MergeIf(tickets, raised, func(entry, of string) bool {
+		assert.Equal(t, a, of)
+		asked = append(asked, entry)
+		return entry != raised[0]
+	})
+	assert.Equal(t, at(7), tickets[0].Number)
+	assert.Equal(t, []string{raised[0], raised[2]}, asked)
+	assert.Equal(t, raised[3:], orphans)
+}
+
+// TestMergeMany: anybody may make any number of entries.
+func TestMergeMany(t *testing.T) {
+	const n = 20000
+	tickets, raised := make([]queue.Ticket, n), make([]string, n)
+	for i := range n {
+		tickets[i].Name = fmt.Sprintf("q.lock.h.1.%d.pid", i)
+		raised[i] = ticket.Raised(tickets[i].Name, queue.Number{Sec: 1})
+	}
+	began := time.Now()
+	assert.Empty(t, ticket.Merge(tickets, raised))
+	assert.Less(t, time.Since(began), time.Second/2)
+	assert.Equal(t, int64(1), tickets[n-1].Number.Sec)
+}
+
 // FuzzParse: Parse takes only what Format writes, so that a name has one
 // meaning; and what it takes for a plain ticket can be put together again.
 func FuzzParse(f *testing.F) {

@@ -2,7 +2,12 @@
 
 package ticketdir
 
-import "github.com/filelock-go/filelock/internal/queue"
+import "golang.org/x/sys/unix"
 
-// fresh reads the times of an open ticket, as new as the system will tell.
-func (h *handle) fresh(fd int) (number queue.Number, beat Beat, err error) { return fstat(fd) }
+// These systems have no call that asks a server anew; an open does.
+
+func freshFile(fd int) (stat, error) { return fstat(fd) }
+
+func freshName(dir int, name string) (stat, error) {
+	return fstatat(dir, name, unix.AT_SYMLINK_NOFOLLOW)
+}

@@ -1,11 +1,15 @@
 package ticketdir
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
 
-// oneKernel are the filesystems that a single kernel alone mounts at a time,
-// so that a listing and a stat show what is there now. FAT is here as a
-// kernel driver; through FUSE it has FUSE's number. (unix has no name for the
-// last one, exfat.)
+	"github.com/filelock-go/filelock/internal/liveness"
+)
+
+// oneKernel are the filesystems that a single kernel alone mounts at a time, so
+// that a listing and a stat show what is there now, and every lock is seen by
+// all. FAT and NTFS are here as kernel drivers; through FUSE they have FUSE's
+// number. Not here, for it may lie on a server's filesystem: ecryptfs.
 var oneKernel = map[uint32]bool{
 	unix.EXT4_SUPER_MAGIC:      true, // ext2 and ext3 too
 	unix.XFS_SUPER_MAGIC:       true,
@@ -14,21 +18,51 @@ var oneKernel = map[uint32]bool{
 	unix.TMPFS_MAGIC:           true,
 	unix.RAMFS_MAGIC:           true,
 	unix.OVERLAYFS_SUPER_MAGIC: true,
-	unix.MSDOS_SUPER_MAGIC:     true,
+	unix.BCACHEFS_SUPER_MAGIC:  true,
+	unix.MSDOS_SUPER_MAGIC:     true, // vfat too
+	unix.EXFAT_SUPER_MAGIC:     true,
 	unix.REISERFS_SUPER_MAGIC:  true,
 	unix.NILFS_SUPER_MAGIC:     true,
-	0x2011BAB0:                 true,
+	unix.JFFS2_SUPER_MAGIC:     true,
+	unix.UDF_SUPER_MAGIC:       true,
+	unix.MINIX_SUPER_MAGIC:     true,
+	unix.MINIX_SUPER_MAGIC2:    true,
+	unix.MINIX2_SUPER_MAGIC:    true,
+	unix.MINIX2_SUPER_MAGIC2:   true,
+	unix.MINIX3_SUPER_MAGIC:    true,
+	0x2FC12FC1:                 true, // zfs
+	0x7366746E:                 true, // ntfs3
+	0x3153464A:                 true, // jfs
+	0x52345362:                 true, // reiser4
+	0x24051905:                 true, // ubifs
+	0x482B:                     true, // hfsplus
+	0x4244:                     true, // hfs
 }
 
-// isOneKernel reports whether the filesystem of an open directory is known to
-// be mounted by this kernel alone. Unknown ones are not (rule R10).
-func isOneKernel(fd int) bool {
+// OneKernel reports whether a directory is known to be on a filesystem that this
+// kernel alone mounts.
+func OneKernel(dir string) bool {
 	var st unix.Statfs_t
-	for {
-		err := unix.Fstatfs(fd, &st)
-		if err == unix.EINTR {
-			continue
-		}
-		return err == nil && oneKernel[uint32(st.Type)]
+	err := again(func() error { return unix.Statfs(dir, &st) })
+	return err == nil && oneKernel[uint32(st.Type)]
+}
+
+// filesystemOf tells what is known of the filesystem of an open directory, and
+// whether only an open makes it ask for a file's attributes: the kernel can have
+// FUSE's server asked, but behind that another cache may answer.
+//
+// One that does not tell is taken for one of many kernels, as unknown ones are
+// (rule R10): that is right everywhere.
+func filesystemOf(fd int) (f liveness.Filesystem, followsOpen bool) {
+	var st unix.Statfs_t
+	if again(func() error { return unix.Fstatfs(fd, &st) }) != nil {
+		return f, false
 	}
+	magic := uint32(st.Type) // signed on some machines, and narrow on others
+	return liveness.Filesystem{
+		Type:      int64(magic),
+		ID:        uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32,
+		OneKernel: oneKernel[magic],
+		Stacks:    magic == unix.OVERLAYFS_SUPER_MAGIC,
+	}, magic == unix.FUSE_SUPER_MAGIC
 }

@@ -2,6 +2,8 @@
 
 package ticketdir
 
-// isOneKernel knows no filesystem of these systems: rule R10's extra care
+import "github.com/filelock-go/filelock/internal/liveness"
+
+// filesystemOf knows no filesystem of these systems: rule R10's extra care
 // costs little and is right everywhere.
-func isOneKernel(int) bool { return false }
+func filesystemOf(int) (f liveness.Filesystem, followsOpen bool) { return f, true }

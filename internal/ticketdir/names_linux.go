@@ -29,9 +29,13 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 func (h *handle) list(f func(name []byte)) error {
 	fd := h.fd
 	switch {
-	case h.oneKernel && h.listing.TryLock():
+	case h.oneKernel() && h.listing.TryLock():
 		defer h.listing.Unlock()
-		if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		err := again(func() error {
+			_, err := unix.Seek(fd, 0, unix.SEEK_SET)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	default:
@@ -46,8 +50,11 @@ func (h *handle) list(f func(name []byte)) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := retry(func() (int, error) { return unix.Getdents(fd, *buf) })
-		if err != nil || n == 0 {
+		n, err := unix.Getdents(fd, *buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil || n == 0:
 			return err
 		}
 		for rest := (*buf)[:n]; len(rest) > 0; {

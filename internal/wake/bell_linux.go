@@ -32,7 +32,7 @@ func Hang(name string) *Bell {
 	if err != nil {
 		return nil
 	}
-	if unix.Bind(fd, bellOf(name)) != nil || unix.Listen(fd, unix.SOMAXCONN) != nil {
+	if unix.Bind(fd, bellOf(name)) != nil || unix.Listen(fd, backlog) != nil {
 		unix.Close(fd)
 		return nil
 	}
@@ -42,12 +42,14 @@ func Hang(name string) *Bell {
 // Ring tells the listeners, and takes the bell down. A nil bell does nothing.
 //
 // Each connection is ended by itself, since a forked child may have copies of
-// the socket, which would keep it silent.
+// the socket, which would keep it silent. First nobody more is let in, or one
+// who connects in a loop could keep us here.
 func (b *Bell) Ring() {
 	if b == nil {
 		return
 	}
-	for {
+	unix.Shutdown(b.fd, unix.SHUT_RDWR)
+	for range backlog + 1 {
 		fd, _, err := unix.Accept4(b.fd, unix.SOCK_CLOEXEC)
 		switch {
 		case err == nil:
@@ -57,7 +59,11 @@ func (b *Bell) Ring() {
 			return
 		}
 	}
+	unix.Close(b.fd)
 }
+
+// backlog is how many may be connected.
+const backlog = unix.SOMAXCONN
 
 func bellSocket() (int, error) {
 	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

@@ -40,6 +40,7 @@ type Waiter struct {
 	hasty   time.Duration
 	patient time.Duration
 	stirred bool // something happened, and may not be all
+	limit   time.Duration
 }
 
 // source is one promise of the kernel to tell of a change.
@@ -110,6 +111,9 @@ func (w *Waiter) Wait(ctx context.Context, soon bool) error {
 		return ctx.Err()
 	}
 	d := w.pause(soon)
+	if w.limit > 0 {
+		d = min(d, w.limit)
+	}
 	if w.watch != nil {
 		if w.watch.wait(ctx, d) {
 			w.watch = nil
@@ -134,6 +138,13 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// Limit sets the longest time that a Wait may take from now on. By default
+// there is no limit but the interval's.
+func (w *Waiter) Limit(d time.Duration) { w.limit = max(d, minLimit) }
+
+// minLimit keeps a limit that has passed from becoming none.
+const minLimit = time.Microsecond
 
 // Blind reports whether the kernel will not tell of changes at all.
 func (w *Waiter) Blind() bool { return w.unable }

@@ -1,10 +1,9 @@
 package ticketdir
 
 import (
-	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,45 +14,6 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 )
-
-// TestNoSpace: a full filesystem is no queue.
-func TestNoSpace(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "nr_inodes=4"); err != nil {
-		t.Skip("mount: ", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
-	q := queueIn(dir)
-	a := create(t, q)
-	a.h.oneKernel = false // so that raises need a file too
-	for i := 0; ; i++ {
-		if err := os.WriteFile(fmt.Sprint(dir, "/", i), nil, 0o644); err != nil {
-			require.ErrorIs(t, err, unix.ENOSPC)
-			break
-		}
-		require.Less(t, i, 10)
-	}
-	left := names(t, dir)
-
-	b := New(q)
-	_, err := b.Create()
-	require.ErrorContains(t, err, dir+"/t.lock.")
-	requirePathError(t, err, "create", pathIn(err), unix.ENOSPC)
-	assert.NoError(t, b.Remove(), "there is nothing to remove")
-
-	n := queue.Number{Sec: 1}
-	requirePathError(t, a.Announce(n), "create", dir+"/"+ticket.Raised(a.Name(), n), unix.ENOSPC)
-	_, err = a.Renumber(n)
-	require.NoError(t, err)
-	_, err = a.List() // needs a scratch file
-	require.ErrorIs(t, err, unix.ENOSPC)
-	require.ErrorContains(t, err, "create "+dir+"/t.lock.")
-	assert.Equal(t, left, names(t, dir))
-	require.NoError(t, a.Remove())
-}
-
-// pathIn returns the path in a message, where it has a random part.
-func pathIn(err error) string { return strings.TrimSuffix(strings.Fields(err.Error())[1], ":") }
 
 // asNobody runs f with the rights of another user on files, for this thread
 // alone. All of f's system calls must be made by this goroutine.
@@ -107,15 +67,40 @@ func TestPermissions(t *testing.T) {
 		q := queueIn(sharedDir(t, 0o777))
 		asNobody(t, func() {
 			o := create(t, q)
-			o.h.oneKernel = false
-			require.NoError(t, o.Announce(queue.Number{Sec: 1 << 33}))
-			require.NoError(t, o.Settle())
-			require.NoError(t, unixChmod(q.Dir, 0o555))
-			requirePathError(t, o.Remove(), "remove", o.Path(), unix.EACCES)
-			assert.Len(t, names(t, q.Dir), 2)
-			_, err := o.Confirm()
+			list(t, o)
+			require.NoError(t, o.Settle(true))
+			_, err := o.Enter()
 			require.NoError(t, err)
-			assert.Equal(t, liveness.WitnessHeld, probe(t, &o.View, o.Name()))
+			require.NoError(t, unixChmod(q.Dir, 0o555))
+			v := other(t, &o.View, o.Name())
+			for range 2 {
+				requirePathError(t, o.Remove(), "remove", o.Path(), unix.EACCES)
+				p := look(t, v)
+				assert.Equal(t, liveness.Free, p.Entry, "it is inside no more")
+				assert.Equal(t, liveness.Free, p.Witness, "it does not wait")
+			}
+			require.NoError(t, o.Quit())
+			require.NoError(t, o.Quit())
+			require.NoError(t, unixChmod(q.Dir, 0o777))
+			require.NoError(t, o.Remove())
+			assert.Empty(t, names(t, q.Dir))
+			require.NoError(t, o.Quit(), "there is nothing left")
+		})
+	})
+	t.Run("no removing, many kernels", func(t *testing.T) {
+		q := queueIn(sharedDir(t, 0o777))
+		asNobody(t, func() {
+			o := create(t, q)
+			manyKernels(o)
+			require.NoError(t, o.Announce(queue.Number{Sec: 1 << 33}))
+			require.NoError(t, o.Settle(true))
+			require.NoError(t, unixChmod(q.Dir, 0o555))
+			for range 2 {
+				requirePathError(t, o.Remove(), "remove", o.Path(), unix.EACCES)
+				assert.Negative(t, o.fd, "NFS only renames what is open")
+				assert.Len(t, names(t, q.Dir), 2)
+			}
+			require.NoError(t, o.Quit())
 			require.NoError(t, unixChmod(q.Dir, 0o777))
 			require.NoError(t, o.Remove())
 			assert.Empty(t, names(t, q.Dir))
@@ -123,23 +108,21 @@ func TestPermissions(t *testing.T) {
 	})
 	t.Run("another's ticket in a sticky directory", func(t *testing.T) {
 		q := queueIn(sharedDir(t, 0o1777))
-		q.Mode, q.ExactMode = 0o600, true
+		q.Mode = 0o600
 		root := create(t, q)
-		require.NoError(t, root.Settle())
-		asNobody(t, func() {
-			var mine *Own
-			for _, oneKernel := range []bool{true, false} {
-				mine = create(t, q) // whose first listing asks for all numbers
-				mine.h.oneKernel = oneKernel
+		require.NoError(t, root.Settle(true))
+		each(t, root.h, func(t *testing.T) {
+			asNobody(t, func() {
+				mine := create(t, q) // whose first listing asks for all numbers
 				assert.Equal(t, mtime(t, root.Path()), list(t, mine)[root.Name()], "it counts, readable or not")
-			}
-			p, err := mine.Probe(root.Name())
-			require.NoError(t, err)
-			defer mine.Release(&p)
-			assert.Equal(t, liveness.WitnessNone, p.Witness, "it cannot be asked")
-			assert.Equal(t, mtime(t, root.Path()), p.Number)
-			requirePathError(t, mine.Reclaim(root.Name(), &p), "remove", root.Path(), unix.EPERM)
-			require.NoError(t, mine.Remove())
+				p, err := mine.Stat(root.Name())
+				require.NoError(t, err)
+				assert.Equal(t, mtime(t, root.Path()), p.Number)
+				_, err = mine.OpenOther(root.Name())
+				requirePathError(t, err, "open", root.Path(), fs.ErrPermission)
+				requirePathError(t, mine.RemoveDead(root.Name()), "remove", root.Path(), unix.EPERM)
+				require.NoError(t, mine.Remove())
+			})
 		})
 	})
 }
@@ -149,4 +132,23 @@ func unixChmod(path string, mode uint32) error {
 	was, _ := unix.SetfsuidRetUid(0)
 	defer unix.SetfsuidRetUid(was)
 	return unix.Chmod(path, mode)
+}
+
+// TestRaisedByAnother: anybody may make a file with a raised entry's name.
+func TestRaisedByAnother(t *testing.T) {
+	q := queueIn(sharedDir(t, 0o1777))
+	a, b := create(t, q), create(t, q)
+	manyKernels(b)
+	high := queue.Number{Sec: 1 << 33}
+	entry := b.path(ticket.Raised(b.Name(), high))
+	asNobody(t, func() { require.NoError(t, os.WriteFile(entry, nil, 0o644)) })
+	old := mtime(t, b.Path())
+	assert.Equal(t, old, list(t, a)[b.Name()])
+	v, err := view(t, q).List()
+	require.NoError(t, err)
+	assert.Equal(t, old, numbers(v)[b.Name()])
+
+	require.NoError(t, os.Remove(entry))
+	require.NoError(t, b.Announce(high))
+	assert.Equal(t, high, list(t, a)[b.Name()])
 }

@@ -1,9 +1,9 @@
-package filelock
+package lease
 
 import (
 	"context"
 	"errors"
-	"math"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,9 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/filelock-go/filelock/internal/liveness"
-	"github.com/filelock-go/filelock/internal/queue"
-	"github.com/filelock-go/filelock/internal/ticket"
-	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
 const testLease = 3 * time.Second // a beat each second
@@ -58,7 +55,7 @@ func TestKeepRenews(t *testing.T) {
 }
 
 func TestKeepIsLost(t *testing.T) {
-	for _, gone := range []error{queue.ErrGone, queue.ErrMoved} {
+	for _, gone := range []error{ErrOver, fmt.Errorf("%w: the ticket is gone", ErrOver)} {
 		synctest.Test(t, func(t *testing.T) {
 			b := beats{answer: func(n int) error {
 				if n == 3 {
@@ -103,7 +100,7 @@ func TestKeepGivesUp(t *testing.T) {
 			return nil
 		}}
 		after, err := b.loss(t, time.Minute)
-		require.ErrorIs(t, err, errLate)
+		require.ErrorIs(t, err, ErrLate)
 		require.ErrorIs(t, err, down)
 		renewed := 2 * time.Second
 		t.Logf("last renewed at %v, given up at %v; others wait until %v", renewed, after, renewed+liveness.Expiry(testLease))
@@ -123,7 +120,7 @@ func TestKeepIsLate(t *testing.T) {
 			return nil
 		}}
 		after, err := b.loss(t, time.Minute)
-		require.ErrorIs(t, err, errLate)
+		require.ErrorIs(t, err, ErrLate)
 		require.Equal(t, 2*time.Second+testLease, after)
 		require.Len(t, b.at, 2)
 	})
@@ -141,7 +138,7 @@ func TestKeepCountsFromBefore(t *testing.T) {
 			return errors.New("the server is down")
 		}}
 		after, err := b.loss(t, time.Minute)
-		require.ErrorIs(t, err, errLate)
+		require.ErrorIs(t, err, ErrLate)
 		require.Equal(t, time.Second+testLease, b.until)
 		require.GreaterOrEqual(t, after, time.Second+testLease)
 		require.Less(t, after, time.Second+liveness.Expiry(testLease))
@@ -151,51 +148,74 @@ func TestKeepCountsFromBefore(t *testing.T) {
 func TestHeartbeatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		h := startHeartbeat(func() error { calls.Add(1); return nil }, testLease, func(err error) { t.Error(err) })
+		h := Start(func() error { calls.Add(1); return nil }, testLease, func(err error) { t.Error(err) })
 		time.Sleep(2500 * time.Millisecond)
-		h.stop()
+		h.Stop()
 		require.EqualValues(t, 2, calls.Load())
 		time.Sleep(time.Minute)
 		require.EqualValues(t, 2, calls.Load(), "nothing beats after stop")
 		select {
-		case <-h.lost:
+		case <-h.Lost():
 			t.Error("stopped is not lost")
 		default:
 		}
-		h.stop() // again
-		(*heartbeat)(nil).stop()
+		h.Stop() // again
+		(*Heartbeat)(nil).Stop()
+		require.Nil(t, (*Heartbeat)(nil).Lost(), "never ready")
 	})
 }
 
 func TestHeartbeatLoses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var why error
-		h := startHeartbeat(func() error { return queue.ErrGone }, testLease, func(err error) { why = err })
-		<-h.lost
-		require.ErrorIs(t, why, queue.ErrGone, "the reason is known before the channel is closed")
-		h.stop()
+		h := Start(func() error { return ErrOver }, testLease, func(err error) {
+			time.Sleep(time.Second)
+			why = err
+		})
+		<-h.Lost()
+		require.ErrorIs(t, why, ErrOver, "the reason is known before the channel is closed")
+		h.Stop()
 	})
 }
 
 // TestHeartbeatStandsStill: while a server does not answer, a renewal does not
 // return. The loss is told all the same, before others may act on it.
 func TestHeartbeatStandsStill(t *testing.T) {
+	for stuck, renewed := range []time.Duration{0, time.Second, 2 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			answers := make(chan struct{})
+			calls := 0
+			h := Start(func() error {
+				if calls++; calls == stuck+1 {
+					<-answers
+				}
+				return nil
+			}, testLease, func(err error) { require.ErrorIs(t, err, ErrLate) })
+			<-h.Lost()
+			t.Logf("renewed at %v, told of the loss at %v", renewed, time.Since(began))
+			require.Equal(t, renewed+testLease, time.Since(began))
+			close(answers)
+			time.Sleep(time.Minute)
+			h.Stop()
+			require.Equal(t, stuck+1, calls, "what is lost is not renewed")
+		})
+	}
+}
+
+// TestStopWaits: after Stop nothing touches the ticket any more, so that it can
+// be removed.
+func TestStopWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		answers := make(chan struct{})
-		calls := 0
-		h := startHeartbeat(func() error {
-			if calls++; calls == 2 {
-				<-answers
-			}
+		ended := false
+		h := Start(func() error {
+			time.Sleep(time.Second)
+			ended = true
 			return nil
-		}, testLease, func(err error) { require.ErrorIs(t, err, errLate) })
-		<-h.lost
-		t.Logf("renewed at 1s, told of the loss at %v", time.Since(began))
-		require.Equal(t, time.Second+testLease, time.Since(began))
-		close(answers)
-		h.stop()
-		require.Equal(t, 2, calls, "what is lost is not renewed")
+		}, testLease, func(err error) { t.Error(err) })
+		time.Sleep(1500 * time.Millisecond)
+		h.Stop()
+		require.True(t, ended, "the renewal that was under way")
 	})
 }
 
@@ -203,92 +223,9 @@ func TestHeartbeatStandsStill(t *testing.T) {
 // run out after the heartbeat was stopped.
 func TestHeartbeatIsNotLateAfterItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := startHeartbeat(func() error { return errors.New("the server is down") }, testLease, func(err error) { t.Error(err) })
+		h := Start(func() error { return errors.New("the server is down") }, testLease, func(err error) { t.Error(err) })
 		time.Sleep(testLease - 1)
-		h.stop()
+		h.Stop()
 		time.Sleep(time.Minute)
-	})
-}
-
-func TestWithLeaseRefuses(t *testing.T) {
-	for _, d := range []time.Duration{-time.Second, 0, time.Millisecond, time.Second - 1, 1500 * time.Millisecond, math.MaxInt64} {
-		_, err := New("target", WithLease(d))
-		require.ErrorIs(t, err, ErrInvalid, "%v", d)
-	}
-	for _, d := range []time.Duration{time.Second, time.Hour} {
-		_, err := New("target", WithLease(d))
-		require.NoError(t, err, "%v", d)
-	}
-}
-
-// TestMemory: what is remembered between two looks at one ticket, by our own
-// monotonic clock.
-func TestMemory(t *testing.T) {
-	boot := liveness.Self().BootID
-	if boot == "" {
-		t.Skip("no boot id here, so no place")
-	}
-	place := liveness.Self().Place(7, true)
-	container := ticket.Name{Host: "web", PID: 1, PIDSpace: ticket.HashOf("elsewhere"), Place: place}
-	leased := ticket.Name{Host: "web", PID: 1, PIDSpace: ticket.HashOf("elsewhere"), Lease: testLease}
-	look := func(m *memory, n ticket.Name, w liveness.Witness, number, beat int64) liveness.State {
-		return m.judge("file", n, &ticketdir.Probe{
-			Witness: w, Number: queue.Number{Sec: number}, Beat: ticketdir.Beat{Accessed: queue.Number{Sec: beat}}, Place: place,
-		}).State
-	}
-	const alive, unknown, dead = liveness.Alive, liveness.Unknown, liveness.Dead
-	const free, held, none = liveness.WitnessFree, liveness.WitnessHeld, liveness.WitnessNone
-
-	synctest.Test(t, func(t *testing.T) {
-		var m memory
-		require.Equal(t, unknown, look(&m, container, free, 1, 0))
-		time.Sleep(liveness.Grace - 1)
-		require.Equal(t, unknown, look(&m, container, free, 1, 0), "too soon")
-		time.Sleep(time.Nanosecond)
-		require.Equal(t, dead, look(&m, container, free, 1, 0))
-	})
-	synctest.Test(t, func(t *testing.T) {
-		var m memory
-		require.Equal(t, unknown, look(&m, container, free, 1, 0))
-		time.Sleep(liveness.Grace)
-		require.Equal(t, alive, look(&m, container, held, 1, 0))
-		require.Equal(t, unknown, look(&m, container, free, 1, 0), "it was held meanwhile")
-		time.Sleep(liveness.Grace)
-		require.Equal(t, unknown, look(&m, container, free, 2, 0), "it has moved, so it lived")
-		time.Sleep(liveness.Grace)
-		require.Equal(t, unknown, look(&m, container, none, 2, 0))
-		require.Equal(t, unknown, look(&m, container, free, 2, 0), "unseen in between is no proof")
-		time.Sleep(liveness.Grace)
-		require.Equal(t, dead, look(&m, container, free, 2, 0))
-	})
-	synctest.Test(t, func(t *testing.T) {
-		// Of a ticket with a lease, more is kept from look to look.
-		both := container
-		both.Lease = time.Hour
-		var m memory
-		for range 3 {
-			require.Equal(t, unknown, look(&m, both, free, 1, 0))
-			time.Sleep(liveness.Grace)
-			require.Equal(t, alive, look(&m, both, held, 1, 0))
-		}
-		require.Equal(t, unknown, look(&m, both, free, 1, 0), "it was held meanwhile")
-		time.Sleep(liveness.Grace)
-		require.Equal(t, dead, look(&m, both, free, 1, 0))
-	})
-	synctest.Test(t, func(t *testing.T) {
-		var m memory
-		for beat := range int64(10) {
-			require.Equal(t, unknown, look(&m, leased, none, 1, beat), "renewed")
-			time.Sleep(testLease)
-		}
-		require.Equal(t, unknown, look(&m, leased, none, 1, 9), "the margin")
-		time.Sleep(liveness.Expiry(testLease) - testLease)
-		require.Equal(t, unknown, look(&m, leased, none, 1, 9))
-		time.Sleep(time.Nanosecond)
-		require.Equal(t, dead, look(&m, leased, none, 1, 9))
-		require.Equal(t, dead, look(&m, leased, held, 1, 9), "a witness does not renew a lease")
-		require.Equal(t, unknown, look(&m, leased, none, 1, 10), "but a renewal does")
-		time.Sleep(liveness.Expiry(testLease) + 1)
-		require.Equal(t, unknown, look(&m, leased, none, 2, 10), "a number that moved is a sign of life")
 	})
 }

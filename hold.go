@@ -1,0 +1,34 @@
+package filelock
+
+import (
+	"context"
+	"sync"
+)
+
+// hold is one successful acquisition through a FileLock. Several may share a
+// grant.
+type hold struct{ grant *grant }
+
+func (h *hold) lost() <-chan struct{} { return h.grant.passage.Losing() }
+
+// whileHeld returns a context that ends with ErrLost as its cause when the
+// hold is lost. The caller owes a call of end.
+func (h *hold) whileHeld(ctx context.Context) (held context.Context, end func()) {
+	lost := h.lost()
+	if lost == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-lost:
+			cancel(ErrLost)
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watcher.Wait()
+	}
+}

@@ -1,0 +1,31 @@
+package liveness
+
+import (
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDescribe(t *testing.T) {
+	command, name := Describe(os.Getpid())
+	require.Equal(t, strings.Join(os.Args, " "), command)
+	// A user that only a directory service knows is told by number.
+	want := []string{strconv.Itoa(os.Getuid())}
+	if u, err := user.Current(); err == nil {
+		want = append(want, u.Username)
+	}
+	require.Contains(t, want, name)
+
+	command, name = Describe(noPID)
+	require.Empty(t, command)
+	require.Empty(t, name)
+}
+
+func TestUserName(t *testing.T) {
+	require.Equal(t, "root", userName(0))
+	require.Equal(t, "4294967293", userName(1<<32-3), "no such user")
+}

@@ -1,0 +1,154 @@
+package passage
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+// Inspect returns all contenders in the order of the queue, as one look finds
+// them.
+func Inspect(cfg *Config) (all []turn.Contender, err error) {
+	err = survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+		e, err := x.look(t, nil, head)
+		if e.other != nil {
+			defer e.other.Close()
+		}
+		switch {
+		case e.gone:
+			return nil
+		case err != nil:
+			// What cannot be looked at is there, and blocks.
+			e.verdict = liveness.Verdict{Reason: err.Error()}
+		}
+		all = append(all, x.contender(&e))
+		return nil
+	})
+	return all, err
+}
+
+// First returns who is first in the queue, for the error of one that did not get
+// its turn, and false if nobody is. Where that takes no time it looks once more,
+// since what was seen may have left; elsewhere it says what is known.
+func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
+	if !cfg.Site.prompt.Load() {
+		return seen.First, seen.Known
+	}
+	if seen.Known {
+		if c, ok := lookOnce(cfg, seen.First); ok {
+			return c, true
+		}
+	}
+	if seen.Ahead > many {
+		return seen.First, seen.Known // a look at all of them takes its time
+	}
+	all, err := Inspect(cfg)
+	if err != nil {
+		return seen.First, seen.Known
+	}
+	for _, c := range all {
+		if c.State == turn.Inside {
+			return c, true
+		}
+	}
+	for _, c := range all {
+		if c.State != turn.Dead {
+			return c, true
+		}
+	}
+	// A dead one is in the way only if it may be neither removed nor passed by.
+	if seen.Known && seen.First.State == turn.Dead {
+		for _, c := range all {
+			if c.ID == seen.First.ID {
+				return seen.First, true
+			}
+		}
+	}
+	return turn.Contender{}, false
+}
+
+// lookOnce looks at a contender that was seen before. It reports false if that
+// one is gone, or not known to be inside.
+func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
+	v, err := ticketdir.Open(cfg.Queue)
+	if err != nil {
+		return c, false
+	}
+	defer v.Close()
+	x := cfg.examiner(v)
+	x.thorough = true
+	e, err := x.look(queue.Ticket{Name: filepath.Base(c.ID)}, nil, false)
+	if e.other != nil {
+		defer e.other.Close()
+	}
+	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
+}
+
+// survey calls f with the queue's tickets in order, and whether each is the
+// lowest. It returns the errors of all calls.
+func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) error {
+	view, err := ticketdir.Open(cfg.Queue)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	tickets, err := view.List()
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(tickets, queue.Ticket.Compare)
+	x := cfg.examiner(view)
+	x.thorough = true
+	var errs []error
+	for i, t := range tickets {
+		errs = append(errs, f(&x, t, i == 0))
+	}
+	return errors.Join(errs...)
+}
+
+// reapLooks and reapPause are how often and how quickly Reap looks, so that what
+// takes the grace to prove is proven by the last look.
+const (
+	reapLooks = 2
+	reapPause = liveness.Grace + 50*time.Millisecond
+)
+
+// Reap removes the tickets of the dead and returns them. For proofs that take
+// the grace it waits that long, or until ctx is done.
+func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
+	for looks := 1; ; looks++ {
+		again := false
+		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+			e, err := x.look(t, nil, head)
+			if e.other != nil {
+				defer e.other.Close()
+			}
+			if err != nil || e.gone {
+				return err
+			}
+			if e.verdict.State != liveness.Dead {
+				again = again || e.doorway
+				return nil
+			}
+			if err := x.remove(&e); err != nil {
+				return err
+			}
+			reaped(x.contender(&e))
+			return nil
+		})
+		if !again || looks == reapLooks {
+			return err
+		}
+		if err := wake.Sleep(ctx, reapPause); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package passage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// Leave implements turn.Passage. If the ticket cannot be removed, its locks are
+// given up at least, so that others may remove it, and it is tried again in the
+// background: nobody has to look after it.
+func (p *Passage) Leave() error {
+	if p.abandoned.Load() {
+		return nil // the call that was abandoned sees to it
+	}
+	p.kept.close()
+	err := p.removeInTime()
+	gone := errors.Is(err, queue.ErrGone)
+	if unanswered(err) {
+		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
+		return fmt.Errorf("%w; its ticket is removed as soon as it does", err)
+	}
+	if err != nil && !gone {
+		quit, entries := p.dir.Quit(), p.dir.Entries()
+		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
+		p.retryRemoval(firstRetry) // from here on the ticket is not ours to look at
+		if quit != nil {
+			return errors.Join(err, quit)
+		}
+		if !entries {
+			return fmt.Errorf("%w (its ticket keeps others waiting until it is removed, which is tried again, or this process ends)", err)
+		}
+		return fmt.Errorf("%w (the lock is free, and its ticket can be removed by whoever may; it is tried again)", err)
+	}
+	if p.cfg.Observe != nil {
+		p.tellLeft()
+	}
+	if p.entered.Load() && gone {
+		p.lose(err)
+	}
+	if p.entered.Load() && p.Lost() {
+		return turn.ErrLost
+	}
+	return nil
+}
+
+func (p *Passage) tellLeft() {
+	step := turn.Left
+	if p.entered.Load() {
+		step = turn.Released
+	}
+	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: p.entered.Load()})
+}
+
+// remove removes the ticket and ends what goes on beside it.
+func (p *Passage) remove() error {
+	err := p.contender.Leave()
+	p.quiet()
+	return err
+}
+
+// giveUp is the end of an abandoned passage, whose Leave has returned.
+func (p *Passage) giveUp() {
+	p.kept.close()
+	p.unheard(p.remove())
+}
+
+// unheard sees to a removal of whose end nobody hears.
+func (p *Passage) unheard(err error) {
+	if err != nil && !errors.Is(err, queue.ErrGone) {
+		p.dir.Quit()
+		p.retryRemoval(firstRetry)
+	}
+}
+
+const firstRetry, lastRetry = 100 * time.Millisecond, time.Minute
+
+// retryRemoval tries to remove the ticket after some time, and again.
+func (p *Passage) retryRemoval(after time.Duration) {
+	time.AfterFunc(after, func() {
+		if err := p.contender.Leave(); err != nil && !errors.Is(err, queue.ErrGone) {
+			p.retryRemoval(min(2*after, lastRetry))
+		}
+	})
+}
+
+// Witness implements turn.Witnessed.
+func (p *Passage) Witness() (*os.File, error) { return p.dir.Witness() }

@@ -1,0 +1,175 @@
+package passage
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+func (c *Config) examiner(dir directory) examiner {
+	return examiner{
+		view: files{dir}, queue: &c.Queue, memory: &c.Site.memory, apart: c.openView, mayArrive: c.Site.mayArrive(),
+	}
+}
+
+func (c *Config) openView() (view, func(), error) {
+	v, err := ticketdir.Open(c.Queue)
+	if err != nil {
+		return nil, nil, err
+	}
+	return files{v}, v.Close, nil
+}
+
+func (p *Passage) examiner() examiner {
+	return p.cfg.examiner(p.dir)
+}
+
+// Look implements queue.Others.
+func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
+	_, ahead := p.contender.Ahead()
+	if !p.timed && !p.dir.OneKernel() {
+		p.timed = true
+		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
+	}
+	x := p.examiner()
+	own := p.contender.Own().Number
+	x.beside = &own
+	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
+	defer p.keep(&e)
+	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
+	switch {
+	case err != nil:
+		return p.unseen(t, err)
+	case e.gone || p.contender.Own().Before(e.ticket):
+		return e.ticket, queue.Gone, nil
+	case e.verdict.Removable() && p.reclaim(&x, &e):
+		return e.ticket, queue.Gone, nil
+	}
+	p.failing = failing{}
+	p.noteSwept(&e)
+	if e.verdict.State == liveness.Unknown && !e.arrived || e.name.Lease > 0 {
+		p.startClocks(&x)
+	}
+	// Without a name and inside: its owner is leaving, most likely, and between two
+	// calls.
+	if e.nameless || e.doorway && (p.dir.OneKernel() || p.arrivedWith(t)) {
+		return e.ticket, queue.Provisional, nil
+	}
+	return e.ticket, queue.Final, nil
+}
+
+// sweptAfter is how long somebody must have been inside without a name to be
+// taken for swept. Who is just leaving is so for microseconds.
+const sweptAfter = 20 * time.Millisecond
+
+// noteSwept has those behind wait for a holder whose ticket was swept away, and
+// our own with it: they see only ours, and its entry lock tells as much as the
+// holder's.
+func (p *Passage) noteSwept(e *exam) {
+	switch now := time.Now(); {
+	case !e.nameless || e.verdict.State != liveness.Inside:
+		p.sweptSince = time.Time{}
+	case p.sweptSince.IsZero():
+		p.sweptSince = now
+	case now.Sub(p.sweptSince) >= sweptAfter:
+		p.dir.Enter() // which finds our name gone, or else does no harm
+		p.sweptSince = now.Add(unlimited)
+	}
+}
+
+// keep keeps an examined ticket open while it is watched, or inside.
+func (p *Passage) keep(e *exam) {
+	switch {
+	case e.other == nil || p.kept.has(e.other):
+	case e.ticket.Name == p.watching && !p.try:
+		p.kept.put(&p.kept.watched, e.other)
+	case e.verdict.State == liveness.Inside && !p.try:
+		p.kept.put(&p.kept.inside, e.other)
+	default:
+		e.other.Close()
+	}
+}
+
+// arrivedWith reports whether t came at about the same time as this ticket, by
+// the clock of the filesystem.
+func (p *Passage) arrivedWith(t queue.Ticket) bool {
+	return within(p.contender.Own().Number, t.Number, p.cfg.Site.mayArrive())
+}
+
+// startClocks has the proofs that take time begin for all the tickets ahead at
+// once, or else a row of dead ones would take that time for each.
+func (p *Passage) startClocks(x *examiner) {
+	if p.spread {
+		return
+	}
+	p.spread = true
+	for i, t := range p.contender.AllAhead() {
+		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
+		p.keep(&e)
+	}
+}
+
+// reclaim removes a ticket if it may, and reports whether it is out of the way.
+// Where it may not be removed, as another user's in a sticky directory, it is
+// passed by only if its process is proven gone and nobody is inside: otherwise
+// only the removal makes sure that its owner does not come in.
+func (p *Passage) reclaim(x *examiner, e *exam) bool {
+	err := x.remove(e)
+	other := x.contender(e)
+	if err == nil {
+		p.tell(turn.Event{Step: turn.Reclaimed, Other: other})
+		return true
+	}
+	if !e.verdict.Gone || !p.enterable(e) {
+		if errors.Is(err, fs.ErrPermission) {
+			e.verdict.Reason += "; this process may not remove its ticket"
+			x.memory.decide(e.ticket.Name, e.verdict)
+		}
+		return false
+	}
+	p.tell(turn.Event{Step: turn.Skipped, Other: other, Err: err})
+	return true
+}
+
+// enterable reports whether nobody is inside with a ticket, or an entry lock
+// means nothing there.
+func (p *Passage) enterable(e *exam) bool {
+	if e.other == nil || !e.tells || e.verdict.Expired {
+		return true
+	}
+	held, err := e.other.Entered()
+	return err == nil && !held
+}
+
+// Report implements turn.Passage.
+func (p *Passage) Report() turn.Report {
+	first, ahead := p.contender.Ahead()
+	if ahead == 0 {
+		first = p.contender.Own()
+	}
+	if first.Name == "" {
+		return turn.Report{}
+	}
+	v, known := p.cfg.Site.memory.verdict(first.Name)
+	if ahead == 0 {
+		v = liveness.Verdict{State: liveness.Alive, Reason: "this process waits"}
+		if p.entered.Load() {
+			v = liveness.Verdict{State: liveness.Inside, Reason: "this process holds it"}
+		}
+		known = true
+	}
+	if !known {
+		v.Reason = "not looked at yet"
+	}
+	name, _ := ticket.Parse(p.cfg.Queue.Prefix, first.Name)
+	return turn.Report{First: describe(&p.cfg.Queue, first, name, v), Known: true, Ahead: ahead}
+}
+
+func (p *Passage) path(t queue.Ticket) string { return filepath.Join(p.cfg.Queue.Dir, t.Name) }

@@ -1,0 +1,369 @@
+// Package passage is one contender's way through a queue of ticket files. It
+// puts together the algorithm (queue), the directory (ticketdir), what evidence
+// about others means (liveness) and the waiting (wake).
+//
+// From a call down to the file and back:
+//
+//	Passage.Wait    until it is our turn, within the context's time (bounded.go)
+//	  round         one ticket's attempt; if the ticket is taken away, another
+//	    queue       the algorithm: doorway, wait for each ticket ahead, enter
+//	      Look      what a ticket ahead means: look at it (exam.go), judge it
+//	                with what is remembered (memory.go), remove it if it is dead
+//	      Watch     wait for the nearest to change (watch.go), and now and then
+//	                for what no event tells: stalled and dead owners (patrol.go)
+//	      ticketdir the files
+//	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
+package passage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/lease"
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
+)
+
+const (
+	// tryPatience is how long a try waits for a ticket whose owner seems to be
+	// in its doorway, or whose death takes until then to prove.
+	tryPatience = liveness.Grace + 500*time.Millisecond
+	// mostRestarts is how often a ticket may be taken away within restartSpan
+	// before that is an error: then it is no mistake of somebody's.
+	mostRestarts = 10
+	restartSpan  = 10 * time.Second
+)
+
+// Config is what the passages of one lock have in common.
+type Config struct {
+	Queue      ticketdir.Queue
+	Poll       time.Duration
+	Lease      time.Duration
+	PlainPeers bool
+	Site       *Site
+	// Observe is told of each step, unless it is nil.
+	Observe func(turn.Event)
+}
+
+// Site is what all passages of this process through one queue share.
+type Site struct {
+	memory Memory
+	// prompt: the directory is known to be on a filesystem that this kernel alone
+	// mounts, which answers without asking anybody.
+	prompt atomic.Bool
+	// doorway is how long it took the last passage to get in line, where that
+	// takes messages to a server: others take about as long.
+	doorway atomic.Int64
+	// unanswered is how many calls go on that nobody waits for any more.
+	unanswered atomic.Int32
+}
+
+// Find notes what kind of filesystem the queue's directory is on, so that the first
+// passage knows it too.
+func (s *Site) Find(dir string) {
+	if !s.prompt.Load() && ticketdir.OneKernel(dir) {
+		s.prompt.Store(true)
+	}
+}
+
+// Prompt reports whether the filesystem is known to answer without asking a
+// server.
+func (s *Site) Prompt() bool { return s.prompt.Load() }
+
+// mayArrive is how long after it was first seen a ticket's owner may still be in
+// its doorway, where nothing tells that it is behind it.
+func (s *Site) mayArrive() time.Duration {
+	return min(max(liveness.Grace, arrivals*time.Duration(s.doorway.Load())), longestArrival)
+}
+
+const (
+	// arrivals is how many times as long as we others may take to get in line.
+	arrivals = 3
+	// longestArrival is for a server that has only just begun to answer again.
+	longestArrival = 3 * time.Second
+)
+
+// TicketDir is what a passage needs of ticketdir.Own.
+type TicketDir interface {
+	queue.Directory
+	directory
+	Name() string
+	Entries() bool
+	Beat() error
+	Witness() (*os.File, error)
+	Quit() error
+	Again() *ticketdir.Own
+}
+
+// Open returns a ticket yet to be created; after is the one it comes after, if
+// that was taken away. It is a variable for tests that stand between the
+// algorithm and the directory.
+var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
+	if after != nil {
+		return after.Again()
+	}
+	return ticketdir.New(*q)
+}
+
+// Passage is one contender, on its way or inside. It implements turn.Passage
+// and turn.Witnessed.
+type Passage struct {
+	cfg *Config
+
+	// The ticket and its contender; after a restart others.
+	dir       TicketDir
+	contender queue.Contender
+	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
+	bell      *wake.Bell                      // for those behind; nil where they need none
+
+	kept       kept   // others' tickets that stay open
+	watching   string // the name of the ticket that is watched
+	try        bool
+	spread     bool      // the clocks of all ahead are running
+	reaped     bool      // the departed ahead were removed
+	patrolAt   time.Time // when patrol is due
+	allInside  bool      // all that is ahead is one that was seen inside
+	sweptSince time.Time // since when one without a name has been inside ahead of us
+	again      bool      // the last look failed: look again at the poll interval
+	failing    failing
+	since      time.Time // when it came to where it is
+
+	timed    bool      // it is known how long its doorway took
+	waits    time.Time // when it began to wait
+	entered  atomic.Bool
+	restarts []time.Time
+	lost     atomic.Bool
+
+	mu        sync.Mutex  // for abandoned to become true
+	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
+}
+
+var (
+	_ turn.Passage   = (*Passage)(nil)
+	_ turn.Witnessed = (*Passage)(nil)
+)
+
+// New returns a passage that has yet to join.
+func New(cfg *Config) *Passage {
+	p := &Passage{cfg: cfg, dir: Open(&cfg.Queue, nil)}
+	p.contender.Init(p.dir, p, cfg.PlainPeers)
+	return p
+}
+
+// renew starts over with a ticket yet to be created.
+func (p *Passage) renew() {
+	p.dir = Open(&p.cfg.Queue, p.dir)
+	p.contender.Reset(p.dir)
+	p.spread, p.reaped = false, false
+}
+
+// Join implements turn.Passage.
+func (p *Passage) Join(ctx context.Context) error {
+	if p.prompt(ctx) {
+		return p.join(ctx)
+	}
+	if err := p.cfg.Site.spare(ctx); err != nil {
+		p.abandoned.Store(true) // nothing has begun
+		return err
+	}
+	joined := false
+	err := p.bounded(ctx, func(ctx context.Context) error {
+		err := p.join(ctx)
+		joined = err == nil
+		return err
+	})
+	if err != nil && !p.abandoned.Load() && joined {
+		p.Leave() // it came just too late
+	}
+	return err
+}
+
+func (p *Passage) join(context.Context) error {
+	if err := p.contender.Join(); err != nil {
+		return err
+	}
+	p.timed = false
+	if prompt := p.dir.OneKernel(); prompt != p.cfg.Site.prompt.Load() {
+		p.cfg.Site.prompt.Store(prompt)
+	}
+	p.since = time.Now()
+	if p.cfg.Observe != nil {
+		p.tell(turn.Event{Step: turn.Enqueued})
+	}
+	if p.cfg.Lease > 0 {
+		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
+	}
+	return nil
+}
+
+// beatOf returns what renews the lease of a ticket.
+func beatOf(dir TicketDir) func() error {
+	return func() error {
+		err := dir.Beat()
+		if errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved) {
+			return fmt.Errorf("%w: %w", lease.ErrOver, err)
+		}
+		return err
+	}
+}
+
+// Wait implements turn.Passage.
+func (p *Passage) Wait(ctx context.Context) error {
+	p.try = false // whoever tried may have left its place to us
+	if p.prompt(ctx) {
+		return p.wait(ctx)
+	}
+	return p.ended(p.bounded(ctx, p.wait))
+}
+
+// ended is the end of a bounded wait. Success that came too late is none.
+func (p *Passage) ended(err error) error {
+	if err != nil && !p.abandoned.Load() {
+		p.entered.Store(false)
+	}
+	return err
+}
+
+// Try implements turn.Passage.
+func (p *Passage) Try(ctx context.Context) error {
+	patience := tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
+	defer cancel()
+	p.try = true
+	err := p.ended(p.bounded(ctx, p.wait))
+	if errors.Is(err, queue.ErrBusy) {
+		return turn.ErrBusy
+	}
+	if err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), turn.ErrBusy) || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	// Its own patience has ended. A server that is slow may be just about to answer
+	// a call; what is known is whether somebody is ahead.
+	if unanswered(err) && p.Report().Ahead == 0 {
+		return err
+	}
+	return turn.ErrBusy
+}
+
+// wait goes through the queue, with as many tickets as it takes: one that was
+// taken away lets nobody in, and is made again at the tail (R13).
+func (p *Passage) wait(ctx context.Context) error {
+	p.waits = time.Now()
+	for {
+		err := p.round(ctx)
+		if err == nil && len(p.restarts) > 0 {
+			err = p.unswept()
+		}
+		if err == nil && p.Lost() {
+			// It was stopped for so long that others may be about to act on it.
+			err = fmt.Errorf("%w: %w", queue.ErrGone, lease.ErrLate)
+		}
+		if err == nil {
+			p.inside()
+			return nil
+		}
+		if !errors.Is(err, queue.ErrGone) && !errors.Is(err, queue.ErrMoved) {
+			return err
+		}
+		if err := p.restart(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *Passage) round(ctx context.Context) error {
+	if p.try {
+		return p.contender.Try(ctx)
+	}
+	return p.contender.Wait(ctx)
+}
+
+// unswept makes sure, of one who has started anew, that the holder from before
+// is not inside any more: it may have been swept away only after the new ticket
+// was made. Then the new one is no good either.
+func (p *Passage) unswept() error {
+	swept, err := p.kept.swept()
+	if err == nil && swept {
+		err = queue.ErrGone
+	}
+	return err
+}
+
+// inside notes that it is our turn.
+func (p *Passage) inside() {
+	p.kept.close()
+	p.since = time.Now()
+	p.entered.Store(true)
+}
+
+// restart takes another ticket, for a reason.
+func (p *Passage) restart(ctx context.Context, why error) error {
+	if p.abandoned.Load() {
+		return why // nobody waits for it any more
+	}
+	p.beating.Load().Stop()
+	// Whoever swept the queue removed the holder's ticket too: nobody who comes
+	// now sees that one, but we have it open. Our own stays as it is meanwhile, for
+	// those behind who have only ours.
+	p.kept.leave()
+	if err := p.kept.awaitSwept(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	p.restarts = append(p.restarts, now)
+	if n := len(p.restarts); n > mostRestarts {
+		if now.Sub(p.restarts[0]) < restartSpan {
+			return fmt.Errorf("%w, %d times within %v", why, mostRestarts, restartSpan)
+		}
+		p.restarts = p.restarts[1:]
+	}
+	p.tell(turn.Event{Step: turn.Restarted, Err: why})
+	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
+		return err
+	}
+	p.quiet()
+	p.lost.Store(false) // with a ticket that lets nobody in
+	p.renew()
+	return p.join(ctx)
+}
+
+// quiet ends what goes on beside a ticket that is removed.
+func (p *Passage) quiet() {
+	p.bell.Ring()
+	p.bell = nil
+	p.beating.Load().Stop()
+}
+
+// Resumable implements turn.Passage: a wait that was ended keeps its place.
+func (p *Passage) Resumable(err error) bool {
+	return !p.abandoned.Load() && (errors.Is(err, turn.ErrBusy) || queue.Resumable(err))
+}
+
+// lose marks a held ticket as gone, for a reason.
+func (p *Passage) lose(why error) {
+	if p.lost.CompareAndSwap(false, true) {
+		p.tell(turn.Event{Step: turn.LostTurn, Err: why, Inside: p.entered.Load()})
+	}
+}
+
+// Lost implements turn.Passage.
+func (p *Passage) Lost() bool { return p.lost.Load() }
+
+// Losing implements turn.Passage.
+func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
+
+// tell tells the observer.
+func (p *Passage) tell(e turn.Event) {
+	if p.cfg.Observe != nil {
+		e.ID = p.dir.Name()
+		p.cfg.Observe(e)
+	}
+}

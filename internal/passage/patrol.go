@@ -1,0 +1,97 @@
+package passage
+
+import (
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+const (
+	// patrolInterval is how often the next in line looks for what no event tells:
+	// what takes the grace to prove is proven by the second look.
+	patrolInterval = liveness.Grace + 50*time.Millisecond
+	// rarest is how many times as long those far behind take: the more they are,
+	// the more likely it is that somebody nearer has looked.
+	rarest = 60
+)
+
+// schedulePatrol sets when patrol is due: as many intervals from now as there
+// are contenders between us and the lowest, which leaves, in the case of the
+// next but one, a second to see that its turn has come to the one before us, and
+// the grace to see that it does not take it.
+func (p *Passage) schedulePatrol(ahead int) {
+	interval := patrolInterval * time.Duration(min(max(ahead-1, 1), rarest))
+	if !p.dir.OneKernel() {
+		interval = patrolInterval
+	}
+	p.patrolAt = time.Now().Add(interval)
+}
+
+// patrol looks whether the lowest of all goes on: an owner that is stopped or
+// never scheduled at the head of the queue would keep everybody waiting, and
+// who waits for another one would not notice. It returns queue.ErrGone if the
+// own ticket is gone.
+func (p *Passage) patrol() error {
+	remaining := p.contender.AllAhead()
+	p.schedulePatrol(len(remaining))
+	if !p.dir.OneKernel() {
+		return p.patrolFar()
+	}
+	if len(remaining) < 2 {
+		return nil // the caller looks at it next
+	}
+	remaining, err := p.dir.Remaining(remaining)
+	if err != nil {
+		return err
+	}
+	p.schedulePatrol(len(remaining))
+	x := p.examiner()
+	for _, t := range remaining {
+		e, err := x.look(t, p.kept.find(t.Name), true)
+		removed := err == nil && e.verdict.Removable() && p.reclaim(&x, &e)
+		p.keep(&e)
+		if err != nil || !removed && !e.gone {
+			break
+		}
+	}
+	return nil
+}
+
+// patrolFar removes the tickets of this machine's dead wherever they stand in
+// the queue: contenders on other machines cannot, so that two, each waiting for
+// a dead one of the other's, would wait for ever (R10).
+func (p *Passage) patrolFar() error {
+	tickets, err := p.dir.List()
+	if err != nil {
+		return err
+	}
+	p.reapDeparted(slices.Clone(tickets))
+	return nil
+}
+
+// reapDeparted removes those tickets whose owners were processes of this
+// machine and are no more.
+func (p *Passage) reapDeparted(tickets []queue.Ticket) {
+	self, err := liveness.Self()
+	if err != nil {
+		return // nothing can be told of anybody
+	}
+	x := p.examiner()
+	for _, t := range tickets {
+		name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
+		if t.Name == p.dir.Name() || name.Plain || !self.Departed(name) {
+			continue
+		}
+		if e, err := x.look(t, nil, false); err == nil && e.verdict.State == liveness.Dead {
+			if err := x.remove(&e); err == nil {
+				p.tell(turn.Event{Step: turn.Reclaimed, Other: x.contender(&e)})
+			}
+		}
+	}
+}
+
+var _ queue.Others = (*Passage)(nil)

@@ -1,0 +1,116 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Settle tells others that the owner lives, if it is going to wait. If it is
+// not, it enters at once, and the entry lock tells more. Where a lock is a
+// message to a server, that may never come back, there is none: there others
+// learn of the owner by its process.
+func (o *Own) Settle(waits bool) error {
+	o.waited = waits
+	if waits && o.Entries() {
+		if err := o.lock(takeWitness); err != nil {
+			return err
+		}
+		o.witnessed = true
+	}
+	var st stat
+	if waits || o.q.Lease > 0 || !o.h.oneKernel() {
+		var err error
+		if st, err = o.unmoved(); err != nil {
+			return err
+		}
+	}
+	o.times.Lock()
+	o.final = true
+	o.times.Unlock()
+	if o.q.Lease == 0 {
+		return nil
+	}
+	return o.showRenewal(st.beat())
+}
+
+// Enter takes the entry lock and then looks the name up (R13): whoever removes
+// the ticket has a lock on it meanwhile, so that either we do not get ours, or we
+// find the name gone.
+//
+// Where there are no entry locks it looks the name up, unless Settle has just
+// done so.
+func (o *Own) Enter() (queue.Number, error) {
+	if o.Entries() {
+		if err := o.lock(takeEntry); err != nil {
+			return queue.Number{}, err
+		}
+		o.entered = true
+	} else if o.placed && o.h.entries() {
+		// It was made when there were locks, and others would miss its entry lock.
+		return queue.Number{}, queue.ErrGone
+	} else if !o.waited && !o.h.oneKernel() {
+		return o.number, nil
+	}
+	st, err := o.standing()
+	return st.modified, err
+}
+
+// lock takes a lock on the own ticket. If somebody else has it, or there are no
+// locks, the ticket is to be made again: in the second case with no place in its
+// name, so that free locks are not held against its owner.
+func (o *Own) lock(take func(fd int) error) error {
+	switch err := take(o.fd); {
+	case err == nil:
+		return nil
+	case noLocks(err):
+		o.lockless = true
+		return queue.ErrGone
+	case refused(err):
+		return keptError{}
+	default:
+		return wrap("lock", o.Path(), err)
+	}
+}
+
+// keptError says that somebody has a lock on the own ticket, who removes it or
+// keeps us from it. Either way it is of no more use than one that is gone.
+type keptError struct{}
+
+func (keptError) Error() string { return "ticketdir: somebody else has locked the own ticket" }
+
+func (keptError) Is(target error) bool { return target == queue.ErrGone }
+
+// standing returns what the own name names, or ErrGone if that is not the own
+// ticket. The open file does not tell: it may have been linked elsewhere, NFS
+// renames what is removed while it is open, and SMB says nothing.
+func (o *Own) standing() (stat, error) {
+	if o.id == (fileID{}) { // not listed yet
+		if _, err := o.read(o.name); err != nil {
+			return stat{}, wrap("stat", o.Path(), err)
+		}
+	}
+	st, err := o.h.look(o.name)
+	switch {
+	case err == fs.ErrNotExist || err == unix.ESTALE:
+		return st, queue.ErrGone
+	case err != nil:
+		return st, wrap("stat", o.Path(), err)
+	case st.id != o.id && !o.h.followsOpen: // a FUSE server may number files as it likes
+		return st, queue.ErrGone
+	}
+	return st, nil
+}
+
+// unmoved is standing, with the number that was last read.
+func (o *Own) unmoved() (stat, error) {
+	st, err := o.standing()
+	if err == nil && st.modified != o.number {
+		err = queue.ErrMoved
+	}
+	return st, err
+}

@@ -1,0 +1,37 @@
+//go:build unix
+
+package ticketdir
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/queue"
+)
+
+// Renumber sets both times, since some filesystems change the one that is left
+// out, and reads back what was kept.
+func (o *Own) Renumber(n queue.Number) (queue.Number, error) {
+	o.times.Lock()
+	defer o.times.Unlock()
+	if err := o.setTimes(n, time.Now()); err != nil {
+		return queue.Number{}, err
+	}
+	o.stale = true
+	number, err := o.read(o.name)
+	if err != nil {
+		return queue.Number{}, wrap("stat", o.Path(), err)
+	}
+	o.number = number
+	o.waited = o.waited || o.final
+	return number, nil
+}
+
+func (o *Own) setTimes(n queue.Number, accessed time.Time) error {
+	err := chtimes(o.h.fd, o.name, numberAt(accessed), n)
+	if err == unix.ENOENT {
+		return queue.ErrGone
+	}
+	return wrap("chtimes", o.Path(), err)
+}

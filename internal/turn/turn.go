@@ -1,0 +1,118 @@
+// Package turn is what the rest of the library knows of a queue between
+// processes: one contender's passage through it, what is known of the others,
+// and what happens on the way. No files show here: package passage implements
+// it with tickets in a directory, and another kind of queue can do the same.
+package turn
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+)
+
+var (
+	// ErrBusy is returned by Try when another contender is ahead.
+	ErrBusy = errors.New("the lock is busy")
+	// ErrLost is returned by Leave when the turn was lost while it was held.
+	ErrLost = errors.New("the lock was lost")
+	// ErrUnanswered is returned when a call was not answered in its time. What
+	// was begun is finished, and cleaned up, in the background.
+	ErrUnanswered = errors.New("the filesystem does not answer")
+)
+
+// A Passage is one contender's way through the queue: Join, then Wait or Try
+// until it returns nil, then Leave. One goroutine at a time may use it; Lost,
+// Losing and Report are safe at any time.
+type Passage interface {
+	// Join takes the place at the tail. On error there is none.
+	Join(ctx context.Context) error
+	// Wait returns nil when it is the contender's turn. When ctx is done it
+	// returns ctx's error, at that moment.
+	Wait(ctx context.Context) error
+	// Try is Wait, but fails with ErrBusy as soon as it is certain that another
+	// contender is ahead.
+	Try(ctx context.Context) error
+	// Resumable reports whether an error of Wait or Try left the place in the
+	// queue, so that Wait may be called again.
+	Resumable(err error) bool
+	// Leave gives up the place, or the turn. Whatever it returns, the passage is
+	// over: what could not be done is tried again in the background.
+	Leave() error
+	// Lost reports whether the turn is known to be lost.
+	Lost() bool
+	// Losing returns a channel that is closed when the turn is lost, or nil if
+	// nothing watches for that.
+	Losing() <-chan struct{}
+	// Report says what is known of those ahead, without asking anybody.
+	Report() Report
+}
+
+// Witnessed is a Passage whose turn can be passed on to other processes by an
+// open file. Not every kind of queue has one.
+type Witnessed interface {
+	// Witness returns an open file that keeps the turn for as long as any
+	// process has it open.
+	Witness() (*os.File, error)
+}
+
+// Report is what stood ahead at the last look.
+type Report struct {
+	First Contender // the first in the queue; it may be the passage's own
+	Known bool      // whether First says anything
+	Ahead int       // how many are ahead of the passage
+}
+
+// State is what is known of a contender.
+type State int
+
+const (
+	Unknown State = iota // it counts as alive
+	Alive                // it waits, or cannot be told to be inside
+	Inside               // it has the turn
+	Stalled              // it lives, and does not take its turn
+	Dead
+)
+
+// Contender is one in the queue.
+type Contender struct {
+	ID     string // where it can be found: of a ticket, the file's path
+	Host   string
+	PID    int
+	Self   bool      // it is of this process
+	Queued time.Time // since when it is in the queue
+	Shared bool
+	Lease  time.Duration
+	Plain  bool // it follows the plain rule
+	State  State
+	Reason string // why State is what it is
+
+	// Reachable: the pid means the same to this process. Start is the owner's.
+	Reachable bool
+	Start     uint64
+}
+
+// Step is a kind of event.
+type Step int
+
+const (
+	Enqueued  Step = iota // took its place
+	Waits                 // for Other
+	Left                  // gave its place up; For is how long it waited
+	Released              // gave its turn up; For is how long it had it
+	Restarted             // its place was taken away; it starts anew, for Err
+	Reclaimed             // removed Other from the queue
+	Skipped               // passed Other by, which could not be removed, for Err
+	LostTurn              // lost its turn, for Err
+	Abandoned             // could not leave, for Err; it is tried again
+)
+
+// Event is a step of one passage.
+type Event struct {
+	Step   Step
+	ID     string // of the passage
+	Other  Contender
+	For    time.Duration
+	Err    error
+	Inside bool // it happened while the turn was held
+}

@@ -1,0 +1,66 @@
+package filelock
+
+import (
+	"runtime"
+	"sync"
+	"time"
+	"weak"
+
+	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+)
+
+// site is what the FileLocks of one path in this process share: who of this
+// process holds it, by owner, and the lines in which its goroutines wait.
+type site struct {
+	owners   owners
+	passages passage.Site
+
+	mu    sync.Mutex
+	lines map[lineKey]*local.Line
+}
+
+// lineKey tells apart the lines of one path: the tickets of those who wait in
+// one line must mean the same to other processes.
+type lineKey struct {
+	lease      time.Duration
+	plainPeers bool
+}
+
+// sites holds the sites of all living FileLocks.
+var sites = struct {
+	mu    sync.Mutex
+	known map[string]weak.Pointer[site]
+}{known: map[string]weak.Pointer[site]{}}
+
+func siteOf(q ticketdir.Queue) *site {
+	key := q.Dir + "\x00" + q.Prefix
+	sites.mu.Lock()
+	defer sites.mu.Unlock()
+	if s := sites.known[key].Value(); s != nil {
+		return s
+	}
+	s := &site{owners: owners{grants: map[*Owner][]*grant{}}, lines: map[lineKey]*local.Line{}}
+	sites.known[key] = weak.Make(s)
+	runtime.AddCleanup(s, forget, key)
+	return s
+}
+
+// forget drops the entry of a site that is no more, unless a new one took it.
+func forget(key string) {
+	sites.mu.Lock()
+	defer sites.mu.Unlock()
+	if sites.known[key].Value() == nil {
+		delete(sites.known, key)
+	}
+}
+
+func (s *site) line(k lineKey) *local.Line {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines[k] == nil {
+		s.lines[k] = new(local.Line)
+	}
+	return s.lines[k]
+}

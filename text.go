@@ -1,0 +1,32 @@
+package filelock
+
+import (
+	"strconv"
+	"strings"
+)
+
+// quote returns a path as it is written in messages: in quotes if it has
+// anything in it that would break a line or hide something.
+func quote(path string) string {
+	if quoted := strconv.Quote(path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}
+
+// escape writes what is no printable character as Go does in strings.
+func escape(text string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}
