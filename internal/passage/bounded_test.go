@@ -99,7 +99,8 @@ func TestComesBackInTime(t *testing.T) {
 	}
 }
 
-// TestTryComesBack: a try without a time of its own has one, and says why.
+// TestTryComesBack: a try waits for a call no longer than its caller has time, and
+// for others no longer than it has patience.
 func TestTryComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook, answer := hang(nil)
@@ -107,9 +108,12 @@ func TestTryComesBack(t *testing.T) {
 		p := New(&s.cfg)
 		require.NoError(t, p.Join(t.Context()))
 		began := time.Now()
-		err := p.Try(t.Context())
-		require.Equal(t, tryPatience+lateness, time.Since(began))
+		ctx, cancel := context.WithTimeout(t.Context(), 3*tryPatience)
+		defer cancel()
+		err := p.Try(ctx)
+		require.Equal(t, 3*tryPatience+lateness, time.Since(began))
 		require.ErrorIs(t, err, turn.ErrUnanswered)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, p.Resumable(err))
 		require.NoError(t, p.Leave())
 		answer()

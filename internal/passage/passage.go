@@ -235,22 +235,19 @@ func (p *Passage) ended(err error) error {
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
 	patience := tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace)
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
+	inner, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
 	defer cancel()
 	p.try = true
-	err := p.ended(p.bounded(ctx, p.wait))
-	if errors.Is(err, queue.ErrBusy) {
+	// The patience is for others. A call that a slow server has yet to answer may
+	// take as long as the caller has.
+	err := p.ended(p.bounded(ctx, func(context.Context) error { return p.wait(inner) }))
+	switch {
+	case errors.Is(err, queue.ErrBusy):
+		return turn.ErrBusy
+	case err != nil && ctx.Err() == nil && inner.Err() != nil && errors.Is(err, inner.Err()):
 		return turn.ErrBusy
 	}
-	if err == nil || ctx.Err() == nil || !errors.Is(context.Cause(ctx), turn.ErrBusy) || !errors.Is(err, ctx.Err()) {
-		return err
-	}
-	// Its own patience has ended. A server that is slow may be just about to answer
-	// a call; what is known is whether somebody is ahead.
-	if unanswered(err) && p.Report().Ahead == 0 {
-		return err
-	}
-	return turn.ErrBusy
+	return err
 }
 
 // wait goes through the queue, with as many tickets as it takes: one that was
