@@ -312,8 +312,6 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 		err = ErrLocked
 	case errors.Is(err, turn.ErrUnanswered) && ctx.Err() != nil:
 		return &Error{Op: op, Path: l.path, Err: &waitEnded{err: reason(ctx), cause: turn.ErrUnanswered}}
-	case errors.Is(err, turn.ErrUnanswered):
-		return &Error{Op: op, Path: l.path, Err: turn.ErrUnanswered} // before a try's patience ended
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		err = reason(ctx)
 	default:

@@ -91,6 +91,13 @@ type exam struct {
 	other    other
 }
 
+// close closes the ticket if the look has opened it.
+func (e *exam) close() {
+	if e.other != nil {
+		e.other.Close()
+	}
+}
+
 // errUnseen is of a ticket without a name whose owner was inside.
 var errUnseen = errors.New("its locks cannot be seen at present, and its owner was inside")
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
@@ -19,9 +18,7 @@ import (
 func Inspect(cfg *Config) (all []turn.Contender, err error) {
 	err = survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
 		e, err := x.look(t, nil, head)
-		if e.other != nil {
-			defer e.other.Close()
-		}
+		defer e.close()
 		switch {
 		case e.gone:
 			return nil
@@ -86,9 +83,7 @@ func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
 	x := cfg.examiner(v)
 	x.thorough = true
 	e, err := x.look(queue.Ticket{Name: filepath.Base(c.ID)}, nil, false)
-	if e.other != nil {
-		defer e.other.Close()
-	}
+	defer e.close()
 	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
 }
 
@@ -114,12 +109,9 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 	return errors.Join(errs...)
 }
 
-// reapLooks and reapPause are how often and how quickly Reap looks, so that what
-// takes the grace to prove is proven by the last look.
-const (
-	reapLooks = 2
-	reapPause = liveness.Grace + 50*time.Millisecond
-)
+// reapLooks is how often Reap looks, a patrol's interval apart, so that what takes
+// the grace to prove is proven by the last look.
+const reapLooks = 2
 
 // Reap removes the tickets of the dead and returns them. For proofs that take
 // the grace it waits that long, or until ctx is done.
@@ -128,9 +120,7 @@ func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
 		again := false
 		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
 			e, err := x.look(t, nil, head)
-			if e.other != nil {
-				defer e.other.Close()
-			}
+			defer e.close()
 			if err != nil || e.gone {
 				return err
 			}
@@ -147,7 +137,7 @@ func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
 		if !again || looks == reapLooks {
 			return err
 		}
-		if err := wake.Sleep(ctx, reapPause); err != nil {
+		if err := wake.Sleep(ctx, patrolInterval); err != nil {
 			return err
 		}
 	}

@@ -39,15 +39,15 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
 	}
 	x := p.examiner()
-	own := p.contender.Own().Number
-	x.beside = &own
+	own := p.contender.Own()
+	x.beside = &own.Number
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
 	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
 	switch {
 	case err != nil:
 		return p.unseen(t, err)
-	case e.gone || p.contender.Own().Before(e.ticket):
+	case e.gone || own.Before(e.ticket):
 		return e.ticket, queue.Gone, nil
 	case e.verdict.Removable() && p.reclaim(&x, &e):
 		return e.ticket, queue.Gone, nil
