@@ -678,6 +678,26 @@ func TestTryIsBusy(t *testing.T) {
 	}
 }
 
+// TestTryDoesItsWork: what a try itself has to do is no reason to call the lock
+// busy, however long that takes.
+func TestTryDoesItsWork(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		d := &fakeDir{others: []queue.Ticket{{Name: n.foreign(), Number: queue.Number{Sec: 1}}, {Name: n.foreign(), Number: queue.Number{Sec: 2}}}}
+		d.on("stat", func(int) error {
+			time.Sleep(tryPatience)
+			return fs.ErrNotExist
+		})
+		s := only(t, d)
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		began := time.Now()
+		require.NoError(t, p.Try(t.Context()))
+		require.Equal(t, 2*tryPatience, time.Since(began))
+		require.NoError(t, p.Leave())
+	})
+}
+
 // TestWaitIsEnded: a wait ends at its moment and keeps its place, where the next
 // one goes on; also after a try, which must not make it one.
 func TestWaitIsEnded(t *testing.T) {

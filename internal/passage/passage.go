@@ -33,8 +33,10 @@ import (
 )
 
 const (
-	// tryPatience is how long a try waits for a ticket whose owner seems to be
-	// in its doorway, or whose death takes until then to prove.
+	// tryPatience is how long a try waits for tickets whose owners seem to be in
+	// their doorway, or whose death takes until then to prove. It counts from the
+	// first wait on: what the try itself has to do, as removing thousands of dead
+	// tickets, or a slow server's answers, is no reason to call the lock busy.
 	tryPatience = liveness.Grace + 500*time.Millisecond
 	// mostRestarts is how often a ticket may be taken away within restartSpan
 	// before that is an error: then it is no mistake of somebody's.
@@ -127,6 +129,7 @@ type Passage struct {
 	kept       kept   // others' tickets that stay open
 	watching   string // the name of the ticket that is watched
 	try        bool
+	patient    time.Time // until when a try waits for others; zero: it has not waited yet
 	spread     bool      // the clocks of all ahead are running
 	reaped     bool      // the departed ahead were removed
 	patrolAt   time.Time // when patrol is due
@@ -234,17 +237,9 @@ func (p *Passage) ended(err error) error {
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
-	patience := tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace)
-	inner, cancel := context.WithTimeoutCause(ctx, patience, turn.ErrBusy)
-	defer cancel()
-	p.try = true
-	// The patience is for others. A call that a slow server has yet to answer may
-	// take as long as the caller has.
-	err := p.ended(p.bounded(ctx, func(context.Context) error { return p.wait(inner) }))
-	switch {
-	case errors.Is(err, queue.ErrBusy):
-		return turn.ErrBusy
-	case err != nil && ctx.Err() == nil && inner.Err() != nil && errors.Is(err, inner.Err()):
+	p.try, p.patient = true, time.Time{}
+	err := p.ended(p.bounded(ctx, p.wait))
+	if errors.Is(err, queue.ErrBusy) {
 		return turn.ErrBusy
 	}
 	return err

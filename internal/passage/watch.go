@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/turn"
@@ -27,7 +28,7 @@ const (
 // Watch implements queue.Others.
 func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	if p.try {
-		return wake.Poll(p.cfg.Poll)
+		return &tryWatch{Waiter: wake.Poll(p.cfg.Poll), p: p}
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
 	if p.cfg.Observe != nil {
@@ -109,6 +110,26 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		}
 	}
 	return err
+}
+
+// tryWatch waits for a ticket for as long as a try has patience.
+type tryWatch struct {
+	*wake.Waiter
+	p *Passage
+}
+
+// Wait implements queue.Watch.
+func (w *tryWatch) Wait(ctx context.Context, soon bool) error {
+	p := w.p
+	now := time.Now()
+	if p.patient.IsZero() {
+		p.patient = now.Add(tryPatience + 2*(p.cfg.Site.mayArrive()-liveness.Grace))
+	}
+	if !now.Before(p.patient) {
+		return queue.ErrBusy
+	}
+	w.Limit(p.patient.Sub(now))
+	return w.Waiter.Wait(ctx, soon)
 }
 
 func (w *watch) waitBlind(ctx context.Context) error {
