@@ -263,7 +263,7 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 		grant
 		hold
 	}{grant: grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}}
-	g, err := l.site.owners.claim(ctx, &own.grant)
+	g, err := own.grant.claim(ctx)
 	if g == &own.grant {
 		err = l.enter(ctx, g, began)
 	}
@@ -289,7 +289,7 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
-	l.site.owners.settle(g, p)
+	g.settle(p)
 	if err == nil && l.log.debugging() {
 		l.log.acquired(p, time.Since(began))
 	}
@@ -343,7 +343,7 @@ func (l *FileLock) take(h *hold) error {
 
 // release gives back a hold that was taken out of l's.
 func (l *FileLock) release(h *hold) error {
-	if err := l.site.owners.release(h.grant, l.cfg.batch); err != nil {
+	if err := h.grant.release(l.cfg.batch); err != nil {
 		return &Error{Op: "release", Path: l.path, Err: err}
 	}
 	return nil

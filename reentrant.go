@@ -15,7 +15,11 @@ import (
 // have none, and the same work may be done by several of them. Use it for a
 // session that owns locks across contexts; for one context ContextWithOwner is
 // enough. It is safe for use by several goroutines and must not be copied.
-type Owner struct{ _ byte } // not empty: every owner needs an address of its own
+type Owner struct {
+	mu     sync.Mutex
+	grants []*grant  // what it holds, or tries to take, of all queues
+	room   [1]*grant // for grants: most have one
+}
 
 type ownerKey struct{}
 
@@ -53,112 +57,80 @@ type grant struct {
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
 
-	settled chan struct{} // closed once passage is final; nil without an owner
-	holds   int           // guarded by owners.mu
+	// Guarded by owner.mu, if there is an owner.
+	holds   int
+	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
 	seen *turn.Report // what stood in the way when an attempt failed
 }
 
-// owners are those who hold one path's lock in this process, or try to.
-type owners struct {
-	mu     sync.Mutex
-	grants map[*Owner][]*grant
-}
-
 // claim returns the grant for an acquisition: the owner's own, with one hold
-// more, or a new one that has yet to go through the queue.
-func (os *owners) claim(ctx context.Context, g *grant) (*grant, error) {
+// more, or g itself, which has yet to go through the queue.
+func (g *grant) claim(ctx context.Context) (*grant, error) {
 	if g.owner == nil {
-		return g, nil
+		return g, nil // nobody else knows of it
 	}
 	for {
-		current, err := os.claimNow(g)
-		if current != nil || err != nil {
+		current, settled, err := g.claimNow()
+		if settled == nil {
 			return current, err
 		}
-		waitsFor := os.ofOwner(g.owner)
-		if waitsFor == nil {
-			continue
-		}
 		select {
-		case <-waitsFor.settled:
+		case <-settled:
 		case <-ctx.Done():
-			g.saw(waitsFor.line.Report(0))
+			g.saw(g.line.Report(0))
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// claimNow is claim without waiting: it returns nil if it depends on how the
-// attempt ends that the owner makes in another goroutine.
-func (os *owners) claimNow(g *grant) (*grant, error) {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	current := os.current(g.owner)
+// claimNow is claim without waiting. If it depends on how an attempt ends that
+// the owner makes in another goroutine, it returns what is closed then.
+func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) {
+	o := g.owner
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	current = o.current(g.cfg.Site)
 	if current == nil {
-		return os.register(g), nil
+		return o.register(g), nil, nil
 	}
 	if current.passage == nil {
 		switch {
 		case g.try:
 			g.saw(current.line.Report(1))
-			return nil, turn.ErrBusy
+			return nil, nil, turn.ErrBusy
 		case !g.reentrant:
 			// This one is not to share the lock with the other goroutine, and
 			// gets in line by itself.
-			return os.register(g), nil
-		default:
-			return nil, nil
+			return o.register(g), nil, nil
 		}
+		if current.settled == nil {
+			current.settled = make(chan struct{})
+		}
+		return nil, current.settled, nil
 	}
 	switch {
 	case current.passage.Lost():
-		return nil, ErrLost
+		return nil, nil, ErrLost
 	case g.reentrant:
 		current.holds++
-		return current, nil
+		return current, nil, nil
 	case g.try:
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
-		return nil, turn.ErrBusy
+		return nil, nil, turn.ErrBusy
 	default:
-		return nil, ErrDeadlock
+		return nil, nil, ErrDeadlock
 	}
 }
 
-// register notes a new attempt of an owner. os.mu is held.
-func (os *owners) register(g *grant) *grant {
-	g.settled = make(chan struct{})
-	os.grants[g.owner] = append(os.grants[g.owner], g)
-	return g
-}
-
-// settle ends an attempt, with a passage or without.
-func (os *owners) settle(g *grant, p turn.Passage) {
-	if g.owner == nil { // nobody else knows of it
-		g.passage, g.holds = p, 1
-		return
-	}
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	if g.passage = p; p != nil {
-		g.holds = 1
-	} else {
-		os.forgetGrant(g)
-	}
-	close(g.settled)
-}
-
-func (os *owners) ofOwner(o *Owner) *grant {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	return os.current(o)
-}
-
-// current returns the grant that the owner holds, or else one that it waits
-// for, or nil. os.mu is held.
-func (os *owners) current(o *Owner) (current *grant) {
-	for _, g := range os.grants[o] {
+// current returns the grant that the owner holds of one queue, or else one that
+// it waits for, or nil. o.mu is held.
+func (o *Owner) current(queue *passage.Site) (current *grant) {
+	for _, g := range o.grants {
+		if g.cfg.Site != queue {
+			continue
+		}
 		if current = g; g.passage != nil {
 			break
 		}
@@ -166,19 +138,42 @@ func (os *owners) current(o *Owner) (current *grant) {
 	return current
 }
 
-// forgetGrant undoes that g was registered for its owner. os.mu is held.
-func (os *owners) forgetGrant(g *grant) {
-	rest := slices.DeleteFunc(os.grants[g.owner], func(h *grant) bool { return h == g })
-	if len(rest) == 0 {
-		delete(os.grants, g.owner)
+// register notes a new attempt. o.mu is held.
+func (o *Owner) register(g *grant) *grant {
+	if o.grants == nil {
+		o.grants = o.room[:0]
+	}
+	o.grants = append(o.grants, g)
+	return g
+}
+
+// forget undoes register. o.mu is held.
+func (o *Owner) forget(g *grant) {
+	i := slices.Index(o.grants, g)
+	o.grants = slices.Delete(o.grants, i, i+1)
+}
+
+// settle ends an attempt, with a passage or without.
+func (g *grant) settle(p turn.Passage) {
+	if g.owner == nil {
+		g.passage, g.holds = p, 1
 		return
 	}
-	os.grants[g.owner] = rest
+	g.owner.mu.Lock()
+	defer g.owner.mu.Unlock()
+	if g.passage = p; p != nil {
+		g.holds = 1
+	} else {
+		g.owner.forget(g)
+	}
+	if g.settled != nil {
+		close(g.settled)
+	}
 }
 
 // release gives back one hold, and with the last one the turn.
-func (os *owners) release(g *grant, batch time.Duration) error {
-	if g.owner != nil && !os.lastHold(g) {
+func (g *grant) release(batch time.Duration) error {
+	if g.owner != nil && !g.lastHold() {
 		if g.passage.Lost() {
 			return ErrLost
 		}
@@ -187,14 +182,14 @@ func (os *owners) release(g *grant, batch time.Duration) error {
 	return g.line.Release(g.passage, batch)
 }
 
-// lastHold takes one hold from a grant, and reports whether it was the last.
-func (os *owners) lastHold(g *grant) bool {
-	os.mu.Lock()
-	defer os.mu.Unlock()
+// lastHold takes one hold from the grant, and reports whether it was the last.
+func (g *grant) lastHold() bool {
+	g.owner.mu.Lock()
+	defer g.owner.mu.Unlock()
 	if g.holds--; g.holds > 0 {
 		return false
 	}
-	os.forgetGrant(g)
+	g.owner.forget(g)
 	return true
 }
 

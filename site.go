@@ -11,10 +11,9 @@ import (
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
-// site is what the FileLocks of one path in this process share: who of this
-// process holds it, by owner, and the lines in which its goroutines wait.
+// site is what the FileLocks of one path in this process share: what is known of
+// the queue, and the lines in which its goroutines wait.
 type site struct {
-	owners   owners
 	passages passage.Site
 
 	mu    sync.Mutex
@@ -41,7 +40,7 @@ func siteOf(q ticketdir.Queue) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{owners: owners{grants: map[*Owner][]*grant{}}, lines: map[lineKey]*local.Line{}}
+	s := &site{lines: map[lineKey]*local.Line{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s
