@@ -28,6 +28,9 @@ var (
 	systemCallsFree = tally{
 		"openat": 1, "getdents64": 2, "lseek": 1, "fstat": 1, "fcntl": 2, "newfstatat": 1, "unlinkat": 1, "close": 1,
 	}
+	// systemCallsRest are the same where the ticket rests: three looks at the
+	// directory's times, one at the own name, and the entry lock.
+	systemCallsRest = tally{"fcntl": 2, "fstat": 3, "newfstatat": 1}
 	// systemCallsBehind are what a hold costs in addition where several others
 	// are ahead and the number must be raised, and systemCallsPerTicket what each
 	// of these others adds to that: one look at its number. Behind many others,
@@ -62,25 +65,38 @@ func init() {
 }
 
 // cyclesChild takes a lock that nobody else wants and gives it back, so many
-// times.
+// times, with that linger time. If that is not 0 it has come to rest before.
 func cyclesChild(args []string) error {
-	l, err := filelock.New(args[0])
-	if err != nil {
-		return err
-	}
 	cycles, err := strconv.Atoi(args[1])
 	if err != nil {
 		return err
 	}
-	for range cycles {
-		if err := l.Acquire(context.Background()); err != nil {
-			return err
-		}
-		if err := l.Unlock(); err != nil {
-			return err
-		}
+	linger, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
 	}
-	return nil
+	l, err := filelock.New(args[0], filelock.WithLinger(linger))
+	if err != nil {
+		return err
+	}
+	pass := func(times int) error {
+		for range times {
+			if err := l.Acquire(context.Background()); err != nil {
+				return err
+			}
+			if err := l.Unlock(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if linger > 0 {
+		if err := pass(2); err != nil {
+			return err
+		}
+		time.Sleep(settling) // by the kernel's clock
+	}
+	return pass(cycles)
 }
 
 // waiterChild is holdChild, but goes by no clock, says when it waits, and
@@ -231,13 +247,17 @@ func requireOneKernel(t *testing.T, dir string) {
 	}
 }
 
-func TestSystemCallsOfFreeLock(t *testing.T) {
+func TestSystemCallsOfFreeLock(t *testing.T) { testSystemCalls(t, 0, systemCallsFree) }
+
+func TestSystemCallsOfRestingLock(t *testing.T) { testSystemCalls(t, time.Hour, systemCallsRest) }
+
+func testSystemCalls(t *testing.T, linger time.Duration, limit tally) {
 	requireStrace(t)
 	onEach(t, func(t *testing.T, dir string) {
 		requireOneKernel(t, dir)
 		const few, many = 50, 250
 		count := func(cycles int) tally {
-			_, calls := straced(t, "cycles", filepath.Join(dir, "target"), cycles)
+			_, calls := straced(t, "cycles", filepath.Join(dir, "target"), cycles, linger)
 			return calls()
 		}
 		// What the start and the end of a process take is in both.
@@ -251,8 +271,8 @@ func TestSystemCallsOfFreeLock(t *testing.T) {
 			}
 		}
 		t.Logf("%.2f system calls per hold: %v", total, perHold)
-		require.Equal(t, systemCallsFree, perHold, "if it is less, lower the limit")
-		require.InDelta(t, systemCallsFree.sum(), total, 0.5, "now and then it makes more: %v", more)
+		require.Equal(t, limit, perHold, "if it is less, lower the limit")
+		require.InDelta(t, limit.sum(), total, 0.5, "now and then it makes more: %v", more)
 	})
 }
 

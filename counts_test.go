@@ -27,6 +27,11 @@ var (
 	// callsFree are of one hold that nobody else wants, exactly.
 	callsFree = tally{"Create": 1, "List": 1, "Settle": 1, "Enter": 1, "Remove": 1}
 
+	// callsFirstRest are of the second one, after which the ticket rests, and
+	// callsRest of later ones.
+	callsFirstRest = tally{"Create": 1, "Times": 4, "List": 2, "Settle": 1, "Enter": 1, "Rest": 1}
+	callsRest      = tally{"Enter": 1, "Times": 3, "Rest": 1}
+
 	// callsBehind are of one who waits behind a holder, from its arrival to
 	// its release, and callsRaised of one who must raise its number too.
 	// The ticket ahead stays open from the first look on.
@@ -47,10 +52,15 @@ const (
 	// an inotify instance may end each other's waits.
 	strays = 3
 
-	// allocsFree are of Acquire and Unlock where nobody else wants the lock, and
-	// allocsHandOff where one goroutine hands it to the next.
+	// allocsFree are of Acquire and Unlock where nobody else wants the lock,
+	// allocsRest where the ticket rests besides, and allocsHandOff where one
+	// goroutine hands it to the next.
 	allocsFree    = 7
+	allocsRest    = 2
 	allocsHandOff = 1
+
+	// settling is some ticks of the clock, after which the times of a directory tell.
+	settling = 50 * time.Millisecond
 
 	waiters   = 10
 	rowLength = 40
@@ -145,7 +155,8 @@ func requireAtMost(t testing.TB, limit tally, times int, got tally) {
 // kernels take part, or are not of an acquisition.
 func TestEveryCallIsTold(t *testing.T) {
 	require.ElementsMatch(t, []string{
-		"Again", "Beat", "Entries", "Name", "OneKernel", "Quit", "RemoveDead", "Stat", "Tells", "Witness",
+		"Again", "Beat", "Entries", "InPlace", "Name", "OneKernel", "Quit", "RemoveDead", "Settled", "Stacks", "Stat", "Tells",
+		"Witness",
 	}, filelock.UntoldCalls())
 }
 
@@ -153,12 +164,42 @@ func TestEveryCallIsTold(t *testing.T) {
 func TestCallsOfFreeLock(t *testing.T) {
 	onEach(t, func(t *testing.T, dir string) {
 		calls := countCalls(t)
-		l := newLock(t, filepath.Join(dir, "target"))
+		l := newLock(t, filepath.Join(dir, "target"), filelock.WithLinger(0))
 		for hold := range 3 {
 			require.NoError(t, l.Acquire(context.Background()))
 			require.NoError(t, l.Unlock())
 			require.Equal(t, callsFree, calls.of(hold), "if it is less, lower the limit")
 		}
+	})
+}
+
+// TestCallsOfRestingLock: who comes back to its ticket creates and lists nothing,
+// once the directory has been left alone for some ticks of the clock.
+func TestCallsOfRestingLock(t *testing.T) {
+	onEach(t, func(t *testing.T, dir string) {
+		requireRest(t, dir)
+		calls := countCalls(t)
+		l := newLock(t, filepath.Join(dir, "target"), filelock.WithLinger(time.Hour))
+		t.Cleanup(func() { require.NoError(t, l.Close()) })
+		pass := func() {
+			require.NoError(t, l.Acquire(context.Background()))
+			require.NoError(t, l.Unlock())
+		}
+		pass()
+		require.Equal(t, callsFree, calls.of(0), "the first one leaves nothing")
+		pass()
+		require.Equal(t, callsFirstRest, calls.of(1))
+		eventually(t, "the directory's times to settle", func() bool {
+			before := calls.of(1)
+			pass()
+			return maps.Equal(callsRest, calls.of(1).minus(before))
+		})
+		before := calls.of(1)
+		for range waiters {
+			pass()
+		}
+		require.Equal(t, waiters, calls.of(1)["Enter"]-before["Enter"])
+		require.Equal(t, callsRest.times(waiters), calls.of(1).minus(before), "if it is less, lower the limit")
 	})
 }
 
@@ -188,7 +229,7 @@ func newRow(t *testing.T, path string, from time.Duration) *row {
 // join has one more contender get in line.
 func (r *row) join() {
 	r.t.Helper()
-	l := newLock(r.t, r.path, filelock.WithPollInterval(time.Hour))
+	l := newLock(r.t, r.path, filelock.WithLinger(0), filelock.WithPollInterval(time.Hour))
 	l.OwnLine()
 	r.locks = append(r.locks, l)
 	r.held = append(r.held, start(func() error { return l.Acquire(r.t.Context()) }))
@@ -313,15 +354,33 @@ func requireAllocations(t *testing.T, most float64, f func()) {
 
 func TestAllocationsOfFreeLock(t *testing.T) {
 	requireNoRaceDetector(t)
-	l := newLock(t, target(t))
-	requireAllocations(t, allocsFree, func() {
-		if err := l.Acquire(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if err := l.Unlock(); err != nil {
-			t.Fatal(err)
-		}
-	})
+	for name, tt := range map[string]struct {
+		linger time.Duration
+		most   float64
+	}{
+		"first":   {0, allocsFree},
+		"resting": {time.Hour, allocsRest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLock(t, target(t), filelock.WithLinger(tt.linger))
+			t.Cleanup(func() { require.NoError(t, l.Close()) })
+			pass := func() {
+				if err := l.Acquire(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				if err := l.Unlock(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.linger > 0 {
+				requireRest(t, filepath.Dir(l.Path()))
+				for began := time.Now(); time.Since(began) < settling; {
+					pass()
+				}
+			}
+			requireAllocations(t, tt.most, pass)
+		})
+	}
 }
 
 // TestAllocationsOfHandOff has two goroutines hand one ticket to and fro.

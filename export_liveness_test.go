@@ -23,6 +23,9 @@ var Steps = []string{
 	"Create", "List", "Renumber", "Announce", "Settle", "Enter", "Remaining", "OpenOther", "Reclaim", "Remove",
 }
 
+// RestSteps are those of a ticket that rests.
+var RestSteps = []string{"Rest", "Times"}
+
 // stepped is a TicketDir that tells of its steps.
 type stepped struct {
 	passage.TicketDir
@@ -63,6 +66,16 @@ func (s *stepped) Settle(waits bool) (err error) {
 func (s *stepped) Enter() (n queue.Number, err error) {
 	defer s.step("Enter", s.Name())()
 	return s.TicketDir.Enter()
+}
+
+func (s *stepped) Rest() (err error) {
+	defer s.step("Rest", s.Name())()
+	return s.TicketDir.Rest()
+}
+
+func (s *stepped) Times() (t queue.Times, err error) {
+	defer s.step("Times", s.Name())()
+	return s.TicketDir.Times()
 }
 
 func (s *stepped) Remaining(ts []queue.Ticket) (still []queue.Ticket, err error) {

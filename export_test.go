@@ -43,6 +43,9 @@ func StampTickets(when func() time.Time) {
 // Waiting returns how many goroutines wait behind the one that leads or holds.
 func (l *FileLock) Waiting() int { return l.line.Waiting() }
 
+// GiveUpRests removes all tickets of this process that rest.
+func GiveUpRests() { ticketdir.Spare() }
+
 // stuckDir is a directory that refuses the first removals, and the first ends of
 // doorways.
 type stuckDir struct {
@@ -104,7 +107,7 @@ func CountSteps(f func(contender int, call string)) (undo func()) {
 func UntoldCalls() (calls []string) {
 	directory := reflect.TypeFor[passage.TicketDir]()
 	for i := range directory.NumMethod() {
-		if name := directory.Method(i).Name; !slices.Contains(Steps, name) {
+		if name := directory.Method(i).Name; !slices.Contains(Steps, name) && !slices.Contains(RestSteps, name) {
 			calls = append(calls, name)
 		}
 	}

@@ -56,6 +56,7 @@ import (
 
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -66,7 +67,8 @@ import (
 //
 // It is no sync.Locker, because acquiring can fail. It needs no closing: when
 // the lock is not held, nothing is kept but, for a second or two, an open
-// directory and, on Linux after a wait, an inotify instance for all locks.
+// directory and, on Linux after a wait, an inotify instance for all locks; and
+// for the time of WithLinger an empty file, if the lock was used twice within that.
 type FileLock struct {
 	path    string
 	cfg     config
@@ -77,6 +79,7 @@ type FileLock struct {
 
 	mu    sync.Mutex
 	holds []*hold
+	spare *hold // for the next acquisition; nobody else knows of it
 }
 
 // New returns a lock for path, which names a file; it need not exist. The path
@@ -112,7 +115,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	l.site.passages.Find(q.Dir)
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
 	l.passage = passage.Config{
-		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers,
+		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
 	}
 	l.log = journal{log: cfg.log, path: target}
@@ -125,6 +128,22 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 // Path returns the target's path, absolute and with its symbolic links
 // resolved.
 func (l *FileLock) Path() string { return l.path }
+
+// Close gives up at once what is kept for a while after the last use: a ticket that
+// rests (WithLinger), and the open directory, so that its filesystem can be unmounted.
+// Nobody has to call it, and the lock can be used after it as before. What is held
+// stays held, and what other FileLocks of this path hold, too.
+//
+// The error is an *Error, the filesystem's, if a ticket could not be removed. It is
+// tried again in the background, and is in nobody's way.
+func (l *FileLock) Close() error {
+	err := l.site.passages.GiveUp()
+	ticketdir.CloseDir(l.passage.Queue.Dir)
+	if err != nil {
+		return &Error{Op: "close", Path: l.path, Err: err}
+	}
+	return nil
+}
 
 // Held reports whether the lock is held through l and not known to be lost.
 // It never blocks.
@@ -147,7 +166,7 @@ func (l *FileLock) Held() bool {
 // After any error nothing is held and the own ticket is gone; if it could not be
 // removed, the error says that too, and it is tried again in the background.
 func (l *FileLock) Acquire(ctx context.Context) error {
-	_, err := l.acquire(ctx, false)
+	_, err := l.acquire(ctx, false, false)
 	return err
 }
 
@@ -169,7 +188,7 @@ func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
 // TryAcquire is TryLock for the owner that ctx names. If ctx is done, it fails
 // with the context's error.
 func (l *FileLock) TryAcquire(ctx context.Context) error {
-	_, err := l.acquire(ctx, true)
+	_, err := l.acquire(ctx, true, false)
 	return err
 }
 
@@ -193,14 +212,20 @@ func (l *FileLock) Unlock() error {
 	h := l.holds[n]
 	l.holds = l.holds[:n]
 	l.mu.Unlock()
-	return l.release(h)
+	err := l.release(h)
+	if !h.named && h.grant.owner == nil {
+		l.mu.Lock()
+		l.spare = h
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // Hold is Acquire, but what it takes is given back by the function it returns,
 // exactly and once: further calls of release do nothing and return what the
 // first one did. See Unlock for its errors.
 func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
-	h, err := l.acquire(ctx, false)
+	h, err := l.acquire(ctx, false, true)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +243,7 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	if ctx != nil && ownerOf(ctx) == nil {
 		ctx = ContextWithOwner(ctx)
 	}
-	h, err := l.acquire(ctx, false)
+	h, err := l.acquire(ctx, false, true)
 	if err != nil {
 		return err
 	}
@@ -230,7 +255,8 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 	return fn(held)
 }
 
-func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
+// acquire makes a hold. named is whether the caller gives back this very one.
+func (l *FileLock) acquire(ctx context.Context, try, named bool) (*hold, error) {
 	op := "acquire"
 	if try {
 		op = "try"
@@ -259,23 +285,38 @@ func (l *FileLock) acquire(ctx context.Context, try bool) (*hold, error) {
 	if try || ctx.Done() != nil || l.log.debugging() {
 		began = time.Now() // else nobody asks how long it waited
 	}
-	own := &struct { // allocated together
-		grant
-		hold
-	}{grant: grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}}
-	g, err := own.grant.claim(ctx)
-	if g == &own.grant {
+	h := l.newHold()
+	own := h.grant
+	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}
+	g, err := own.claim(ctx)
+	if g == own {
 		err = l.enter(ctx, g, began)
 	}
 	if err != nil {
-		return nil, l.failure(ctx, op, &own.grant, began, err)
+		return nil, l.failure(ctx, op, own, began, err)
 	}
-	h := &own.hold
-	h.grant = g
+	h.grant, h.named = g, named
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()
 	return h, nil
+}
+
+// newHold returns a hold with a grant of its own.
+func (l *FileLock) newHold() *hold {
+	l.mu.Lock()
+	h := l.spare
+	l.spare = nil
+	l.mu.Unlock()
+	if h != nil {
+		return h
+	}
+	own := &struct { // allocated together
+		hold
+		grant
+	}{}
+	own.hold.grant = &own.grant
+	return &own.hold
 }
 
 // tryLimit is how long a try waits for a filesystem that does not answer: longer

@@ -7,7 +7,12 @@ import (
 
 // hold is one successful acquisition through a FileLock. Several may share a
 // grant.
-type hold struct{ grant *grant }
+type hold struct {
+	grant *grant
+	// named: whoever took it gives back this very one, so that it is not used
+	// again.
+	named bool
+}
 
 func (h *hold) lost() <-chan struct{} { return h.grant.passage.Losing() }
 

@@ -212,6 +212,7 @@ func TestManyJunkFiles(t *testing.T) {
 			require.NoError(t, locks[d].Unlock())
 		})
 		for _, d := range []string{full, empty} {
+			require.NoError(t, locks[d].Close())
 			for range dead {
 				plant(t, filepath.Join(d, "target"), func(n *ticket.Name) { n.PID = unusedPID })
 			}

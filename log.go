@@ -47,6 +47,9 @@ var steps = [...]struct {
 // observe logs what happens to a passage.
 func (j *journal) observe(e turn.Event) {
 	step := steps[e.Step]
+	if e.Step == turn.Reclaimed && e.Other.State == turn.Resting {
+		step.level = zapcore.DebugLevel // an operator need not know
+	}
 	if step.level == zapcore.DebugLevel && !j.debugging() {
 		return
 	}

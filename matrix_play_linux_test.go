@@ -145,6 +145,7 @@ func play(t *testing.T, s *situation, c *call, errno string) (f finding, trace s
 	l := newLock(t, sc.path, s.opts...)
 	acquire(t, l)
 	require.NoError(t, l.Unlock())
+	require.NoError(t, l.Close())
 	for _, name := range tickets(t, dir) {
 		if !strings.HasSuffix(name, ".raised") {
 			wrong("%s is left", name)

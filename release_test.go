@@ -105,7 +105,7 @@ func TestFailedRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := target(t)
-			l := newLock(t, path, filelock.WithBatch(time.Hour))
+			l := newLock(t, path, filelock.WithBatch(time.Hour), filelock.WithLinger(0))
 			other := newLock(t, path)
 			other.OwnLine()
 			refusals := twice

@@ -20,6 +20,9 @@ const (
 	// Inside: the owner, or a process that inherited the lock from it, holds it.
 	// It is told on local filesystems of Linux only.
 	Inside
+	// Resting: nobody holds the lock with this ticket. Its owner has given the lock
+	// back and may come back for it; see WithLinger. It is in nobody's way.
+	Resting
 	// Stalled: the owner lives but does not take its turn: it is stopped, say.
 	// Others pass it by, and it starts anew when it goes on.
 	Stalled
@@ -27,7 +30,7 @@ const (
 	Dead
 )
 
-var stateNames = map[State]string{Unknown: "unknown", Alive: "alive", Inside: "inside", Stalled: "stalled", Dead: "dead"}
+var stateNames = map[State]string{Unknown: "unknown", Alive: "alive", Inside: "inside", Resting: "resting", Stalled: "stalled", Dead: "dead"}
 
 func (s State) String() string {
 	if name, ok := stateNames[s]; ok {
@@ -77,7 +80,7 @@ func newTicket(c turn.Contender) Ticket {
 }
 
 var states = map[turn.State]State{
-	turn.Alive: Alive, turn.Inside: Inside, turn.Stalled: Stalled, turn.Dead: Dead,
+	turn.Alive: Alive, turn.Inside: Inside, turn.Resting: Resting, turn.Stalled: Stalled, turn.Dead: Dead,
 }
 
 // String describes the ticket in a few words.

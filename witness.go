@@ -3,6 +3,7 @@ package filelock
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/filelock-go/filelock/internal/turn"
 )
@@ -22,15 +23,15 @@ import (
 func (l *FileLock) Witness() (*os.File, error) {
 	l.mu.Lock()
 	n := len(l.holds)
-	var held turn.Passage
+	var h *hold
 	if n > 0 {
-		held = l.holds[n-1].grant.passage
+		h = l.holds[n-1]
 	}
 	l.mu.Unlock() // a server may take its time to answer
-	if held == nil {
+	if h == nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
 	}
-	p, ok := held.(turn.Witnessed)
+	p, ok := h.grant.passage.(turn.Witnessed)
 	if !ok {
 		return nil, &Error{Op: "witness", Path: l.path, Err: errors.ErrUnsupported}
 	}
@@ -38,5 +39,16 @@ func (l *FileLock) Witness() (*os.File, error) {
 	if err != nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: err}
 	}
+	if !l.holdsStill(h) {
+		// Given back meanwhile; the ticket may be of another use by now (WithLinger).
+		f.Close()
+		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
+	}
 	return f, nil
+}
+
+func (l *FileLock) holdsStill(h *hold) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.holds, h)
 }

@@ -25,6 +25,9 @@ const (
 	Alive
 	// Inside: the owner, or an heir, has the entry lock.
 	Inside
+	// Resting: the owner has left, and keeps its ticket to come back to. Its ticket
+	// may be removed; it starts anew if it comes back.
+	Resting
 	// Stalled: the owner lives, but does not take its turn. Its ticket may be
 	// removed; it starts anew when it goes on.
 	Stalled
@@ -46,7 +49,9 @@ type Verdict struct {
 }
 
 // Removable reports whether the ticket may be removed.
-func (v Verdict) Removable() bool { return v.State == Dead || v.State == Stalled }
+func (v Verdict) Removable() bool {
+	return v.State == Dead || v.State == Stalled || v.State == Resting
+}
 
 // Lock is what a look at one of a ticket's kernel locks found.
 type Lock int
@@ -83,8 +88,10 @@ type Evidence struct {
 	Entry, Witness Lock
 	// Tells: the onlooker sees the owner's locks, see Filesystem.Tells.
 	Tells bool
-	// Thorough: of one who is inside, say whether its process lives.
+	// Thorough: of one who is inside, or rests, say whether its process lives.
 	Thorough bool
+	// Marked: while its entry lock is free, the ticket rests.
+	Marked bool
 	// Readable: the ticket could be opened, or need not be.
 	Readable bool
 	// FreeFor is how long both locks have been seen free and the number unmoved;
@@ -105,6 +112,8 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 		return id.judgeInside(e, ask)
 	case e.Name.Plain:
 		return id.judgePlain(e.Name, ask)
+	case e.Tells && e.Entry == Free && e.Marked && !id.restsNoMore(e, ask):
+		return Verdict{State: Resting, Reason: "nobody holds the lock; its owner keeps the ticket for a while"}
 	case e.Tells && e.Entry == Free && e.Witness == Held:
 		return id.judgeWaiter(e, ask)
 	case e.Tells && e.Entry == Free && e.Witness == Free:
@@ -118,6 +127,16 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 	default:
 		return id.judgeProcess(e, ask)
 	}
+}
+
+// restsNoMore looks for a resting ticket's owner where that makes a difference:
+// for display, and where only the ticket of one who is gone may be passed by.
+func (id Identity) restsNoMore(e Evidence, ask func(int, uint64) Process) bool {
+	if !e.Thorough {
+		return false
+	}
+	_, is := gone(e.Name.PID, id.process(e.Name, ask))
+	return is
 }
 
 // process asks for the owner's process, if that means anything here.

@@ -29,6 +29,9 @@ var mains = map[string]func(args []string) error{}
 // function.
 func Register(name string, main func(args []string) error) { mains[name] = main }
 
+// AtEnd is called when a child ends by itself.
+var AtEnd = func() {}
+
 // RunChild runs the registered main and exits if this process was started by
 // Start. Call it first in TestMain.
 func RunChild() {
@@ -44,6 +47,7 @@ func RunChild() {
 		fmt.Fprintf(os.Stderr, "child %s: %v\n", args[0], err)
 		os.Exit(1)
 	}
+	AtEnd()
 	os.Exit(0)
 }
 

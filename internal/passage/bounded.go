@@ -79,7 +79,7 @@ const leavePatience = 5 * time.Second
 // only for one who was inside: a wait has ended with one already, at its moment.
 func (p *Passage) removeInTime() error {
 	if p.cfg.Site.prompt.Load() {
-		return p.remove()
+		return p.restOrRemove()
 	}
 	patience, late := leavePatience, turn.ErrUnanswered
 	if !p.entered.Load() {

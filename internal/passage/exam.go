@@ -137,16 +137,16 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.nameless = probe.Nameless
-	e.ticket.Number = higher(t.Number, probe.Number)
+	e.ticket.Number = t.Number.Max(probe.Number)
 	known := x.memory.knows(t.Name)
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.tells = x.view.Tells(e.name.Place)
-	evidence.Tells, evidence.Readable, evidence.Thorough = e.tells, readable, x.thorough
+	evidence.Tells, evidence.Readable, evidence.Thorough, evidence.Marked = e.tells, readable, x.thorough, probe.Marked
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
-	if e.doorway && !known && x.beside != nil && within(*x.beside, t.Number, liveness.Grace) {
+	if e.doorway && !probe.Marked && !known && x.beside != nil && within(*x.beside, t.Number, liveness.Grace) {
 		// To ask for its process would take longer than it takes to get in line.
 		e.arrived = true
 		e.verdict = liveness.Verdict{Reason: "it has just arrived"}
@@ -171,7 +171,7 @@ func (x *examiner) lookFar(e exam, self liveness.Identity) (exam, error) {
 	if err != nil {
 		return x.failed(e, err)
 	}
-	e.ticket.Number = higher(e.ticket.Number, probe.Number)
+	e.ticket.Number = e.ticket.Number.Max(probe.Number)
 	evidence := x.memory.note(e.ticket.Name, e.name, &probe, false)
 	evidence.Readable = true
 	if v := self.Judge(evidence); v.State == liveness.Dead && !v.Expired && e.name.Place != 0 && !e.name.Plain {
@@ -269,13 +269,6 @@ func (x *examiner) remove(e *exam) (err error) {
 	return err
 }
 
-func higher(n, m queue.Number) queue.Number {
-	if n.Compare(m) < 0 {
-		return m
-	}
-	return n
-}
-
 // contender describes an examined ticket.
 func (x *examiner) contender(e *exam) turn.Contender {
 	return describe(x.queue, e.ticket, e.name, e.verdict)
@@ -299,6 +292,8 @@ func state(s liveness.State) turn.State {
 		return turn.Alive
 	case liveness.Inside:
 		return turn.Inside
+	case liveness.Resting:
+		return turn.Resting
 	case liveness.Stalled:
 		return turn.Stalled
 	case liveness.Dead:

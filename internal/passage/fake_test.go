@@ -276,6 +276,11 @@ func (d *fakeDir) OneKernel() bool                               { return d.oneK
 func (d *fakeDir) Tells(liveness.Place) bool                     { return false }
 func (d *fakeDir) Reclaim(*ticketdir.Other) error                { return d.called("reclaim") }
 func (d *fakeDir) RemoveDead(string) error                       { return d.called("removedead") }
+func (d *fakeDir) Rest() error                                   { return d.called("rest") }
+func (d *fakeDir) Times() (queue.Times, error)                   { return queue.Times{}, d.called("times") }
+func (d *fakeDir) Settled(queue.Times) bool                      { return true }
+func (d *fakeDir) Stacks() bool                                  { return false }
+func (d *fakeDir) InPlace() bool                                 { return true }
 func (d *fakeDir) Witness() (*os.File, error)                    { return nil, d.called("witness") }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
@@ -290,7 +295,9 @@ func (d *fakeDir) OpenOther(string) (*ticketdir.Other, error) {
 	return nil, pathError("open", fs.ErrPermission)
 }
 
-func (d *fakeDir) Again() *ticketdir.Own { panic("tests make the next one through Open") }
+func (d *fakeDir) Again(ticketdir.Queue) *ticketdir.Own {
+	panic("tests make the next one through Open")
+}
 
 // scene is what a passage through fake directories goes through.
 type scene struct {

@@ -57,7 +57,7 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 		}
 	}
 	for _, c := range all {
-		if c.State != turn.Dead {
+		if c.State != turn.Dead && c.State != turn.Resting {
 			return c, true
 		}
 	}

@@ -14,6 +14,11 @@ import (
 // given up at least, so that others may remove it, and it is tried again in the
 // background: nobody has to look after it.
 func (p *Passage) Leave() error {
+	p.cfg.Site.passages.Add(-1)
+	return p.leave()
+}
+
+func (p *Passage) leave() error {
 	if p.abandoned.Load() {
 		return nil // the call that was abandoned sees to it
 	}
@@ -27,7 +32,7 @@ func (p *Passage) Leave() error {
 	if err != nil && !gone {
 		quit, entries := p.dir.Quit(), p.dir.Entries()
 		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: p.entered.Load()})
-		p.retryRemoval(firstRetry) // from here on the ticket is not ours to look at
+		p.removeLater(firstRetry) // from here on the ticket is not ours to look at
 		if quit != nil {
 			return errors.Join(err, quit)
 		}
@@ -38,6 +43,13 @@ func (p *Passage) Leave() error {
 	}
 	if p.cfg.Observe != nil {
 		p.tellLeft()
+	}
+	if p.rested {
+		p.cfg.Site.keep(p.place, p.cfg) // from here on it may be another passage's
+		return nil
+	}
+	if p.cfg.mayRest() {
+		p.cfg.Site.leftAt(time.Now())
 	}
 	if p.entered.Load() && gone {
 		p.lose(err)
@@ -63,6 +75,17 @@ func (p *Passage) remove() error {
 	return err
 }
 
+// restOrRemove is remove for one who may come back, unless others of this process
+// are on their way.
+func (p *Passage) restOrRemove() (err error) {
+	if !p.entered.Load() || !p.cfg.mayRest() || p.cfg.Site.passages.Load() > 0 {
+		return p.remove()
+	}
+	p.rested, err = p.contender.Rest()
+	p.quiet()
+	return err
+}
+
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
 	p.kept.close()
@@ -73,17 +96,30 @@ func (p *Passage) giveUp() {
 func (p *Passage) unheard(err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
 		p.dir.Quit()
-		p.retryRemoval(firstRetry)
+		p.removeLater(firstRetry)
 	}
+}
+
+// leave removes a ticket that rested.
+func (pl *place) leave() error {
+	err := pl.contender.Leave()
+	if errors.Is(err, queue.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		pl.dir.Quit()
+		pl.removeLater(firstRetry)
+	}
+	return err
 }
 
 const firstRetry, lastRetry = 100 * time.Millisecond, time.Minute
 
-// retryRemoval tries to remove the ticket after some time, and again.
-func (p *Passage) retryRemoval(after time.Duration) {
+// removeLater tries to remove the ticket after some time, and again.
+func (pl *place) removeLater(after time.Duration) {
 	time.AfterFunc(after, func() {
-		if err := p.contender.Leave(); err != nil && !errors.Is(err, queue.ErrGone) {
-			p.retryRemoval(min(2*after, lastRetry))
+		if err := pl.contender.Leave(); err != nil && !errors.Is(err, queue.ErrGone) {
+			pl.removeLater(min(2*after, lastRetry))
 		}
 	})
 }

@@ -43,7 +43,6 @@ func (p *Passage) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	x.beside = &own.Number
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
-	p.allInside = err == nil && ahead == 1 && e.verdict.State == liveness.Inside
 	switch {
 	case err != nil:
 		return p.unseen(t, err)
@@ -122,6 +121,15 @@ func (p *Passage) startClocks(x *examiner) {
 // only the removal makes sure that its owner does not come in.
 func (p *Passage) reclaim(x *examiner, e *exam) bool {
 	err := x.remove(e)
+	if e.verdict.State == liveness.Resting && errors.Is(err, fs.ErrPermission) {
+		// Its owner may be gone for good.
+		thorough := *x
+		thorough.thorough = true
+		if again, err := thorough.look(e.ticket, e.other, false); err == nil {
+			again.other = e.other
+			*e = again
+		}
+	}
 	other := x.contender(e)
 	if err == nil {
 		p.tell(turn.Event{Step: turn.Reclaimed, Other: other})

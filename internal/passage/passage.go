@@ -50,6 +50,7 @@ type Config struct {
 	Poll       time.Duration
 	Lease      time.Duration
 	PlainPeers bool
+	Linger     time.Duration
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
@@ -64,6 +65,9 @@ type Site struct {
 	// doorway is how long it took the last passage to get in line, where that
 	// takes messages to a server: others take about as long.
 	doorway atomic.Int64
+	rest    rest
+	// passages is how many of this process are between Join and Leave.
+	passages atomic.Int32
 	// unanswered is how many calls go on that nobody waits for any more.
 	unanswered atomic.Int32
 }
@@ -102,7 +106,10 @@ type TicketDir interface {
 	Beat() error
 	Witness() (*os.File, error)
 	Quit() error
-	Again() *ticketdir.Own
+	Again(q ticketdir.Queue) *ticketdir.Own
+	// Stacks and InPlace are for those who rest.
+	Stacks() bool
+	InPlace() bool
 }
 
 // Open returns a ticket yet to be created; after is the one it comes after, if
@@ -110,7 +117,7 @@ type TicketDir interface {
 // algorithm and the directory.
 var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 	if after != nil {
-		return after.Again()
+		return after.Again(*q)
 	}
 	return ticketdir.New(*q)
 }
@@ -120,11 +127,11 @@ var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 type Passage struct {
 	cfg *Config
 
-	// The ticket and its contender; after a restart others.
-	dir       TicketDir
-	contender queue.Contender
-	beating   atomic.Pointer[lease.Heartbeat] // nil without a lease
-	bell      *wake.Bell                      // for those behind; nil where they need none
+	*place
+	resumes bool                            // the place rested, and has yet to be come back to
+	rested  bool                            // it rests now, and may be another's
+	beating atomic.Pointer[lease.Heartbeat] // nil without a lease
+	bell    *wake.Bell                      // for those behind; nil where they need none
 
 	kept       kept   // others' tickets that stay open
 	watching   string // the name of the ticket that is watched
@@ -133,7 +140,6 @@ type Passage struct {
 	spread     bool      // the clocks of all ahead are running
 	reaped     bool      // the departed ahead were removed
 	patrolAt   time.Time // when patrol is due
-	allInside  bool      // all that is ahead is one that was seen inside
 	sweptSince time.Time // since when one without a name has been inside ahead of us
 	again      bool      // the last look failed: look again at the poll interval
 	failing    failing
@@ -156,7 +162,12 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg, dir: Open(&cfg.Queue, nil)}
+	p := &Passage{cfg: cfg, place: cfg.Site.comeBack(cfg)}
+	if p.resumes = p.place != nil; p.resumes {
+		p.contender.Bind(p)
+		return p
+	}
+	p.place = &place{dir: Open(&cfg.Queue, nil)}
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
 	return p
 }
@@ -170,6 +181,18 @@ func (p *Passage) renew() {
 
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
+	if p.resumes {
+		p.cfg.Site.passages.Add(1)
+		return nil // it has a place
+	}
+	err := p.joinInTime(ctx)
+	if err == nil {
+		p.cfg.Site.passages.Add(1)
+	}
+	return err
+}
+
+func (p *Passage) joinInTime(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.join(ctx)
 	}
@@ -184,7 +207,7 @@ func (p *Passage) Join(ctx context.Context) error {
 		return err
 	})
 	if err != nil && !p.abandoned.Load() && joined {
-		p.Leave() // it came just too late
+		p.leave() // it came just too late
 	}
 	return err
 }
@@ -198,6 +221,9 @@ func (p *Passage) join(context.Context) error {
 		p.cfg.Site.prompt.Store(prompt)
 	}
 	p.since = time.Now()
+	if p.cfg.mayRest() && p.dir.OneKernel() && p.cfg.Site.lingers(p.cfg.Linger, p.since) {
+		p.contender.MayRest()
+	}
 	if p.cfg.Observe != nil {
 		p.tell(turn.Event{Step: turn.Enqueued})
 	}
@@ -248,6 +274,16 @@ func (p *Passage) Try(ctx context.Context) error {
 // wait goes through the queue, with as many tickets as it takes: one that was
 // taken away lets nobody in, and is made again at the tail (R13).
 func (p *Passage) wait(ctx context.Context) error {
+	if p.resumes {
+		p.resumes = false
+		if p.contender.Resume() == nil {
+			p.inside()
+			return nil
+		}
+		if err := p.anew(ctx); err != nil {
+			return err
+		}
+	}
 	p.waits = time.Now()
 	for {
 		err := p.round(ctx)
@@ -292,7 +328,9 @@ func (p *Passage) unswept() error {
 // inside notes that it is our turn.
 func (p *Passage) inside() {
 	p.kept.close()
-	p.since = time.Now()
+	if p.cfg.Observe != nil {
+		p.since = time.Now()
+	}
 	p.entered.Store(true)
 }
 
@@ -318,6 +356,11 @@ func (p *Passage) restart(ctx context.Context, why error) error {
 		p.restarts = p.restarts[1:]
 	}
 	p.tell(turn.Event{Step: turn.Restarted, Err: why})
+	return p.anew(ctx)
+}
+
+// anew removes the ticket and takes another one.
+func (p *Passage) anew(ctx context.Context) error {
 	if err := p.dir.Remove(); err != nil && !errors.Is(err, queue.ErrGone) {
 		return err
 	}

@@ -1,6 +1,8 @@
 package passage
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -42,7 +44,7 @@ func (p *Passage) patrol() error {
 		return p.patrolFar()
 	}
 	if len(remaining) < 2 {
-		return nil // the caller looks at it next
+		return p.stands() // the caller looks at the other one next
 	}
 	remaining, err := p.dir.Remaining(remaining)
 	if err != nil {
@@ -59,6 +61,16 @@ func (p *Passage) patrol() error {
 		}
 	}
 	return nil
+}
+
+// stands looks whether the own ticket is there. A holder that comes back to its own
+// again and again (R14) sees nobody, and so never wakes one who was robbed.
+func (p *Passage) stands() error {
+	_, err := p.dir.Stat(p.dir.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = queue.ErrGone
+	}
+	return err
 }
 
 // patrolFar removes the tickets of this machine's dead wherever they stand in

@@ -37,7 +37,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	prompt := p.dir.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
 	complete := prompt && name.Lease == 0 && !name.Plain
-	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name, complete: complete}
+	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
 	p.watching = t.Name
 	_, ahead := p.contender.Ahead()
 	p.schedulePatrol(ahead)
@@ -72,10 +72,8 @@ type watch struct {
 	p     *Passage
 	until queue.Ticket
 	owner ticket.Name // of until
-	// complete: whatever ends the turn of one who is inside, the kernel tells.
-	complete bool
-	ahead    int // at the last look
-	pause    time.Duration
+	ahead int         // at the last look
+	pause time.Duration
 }
 
 // Wait implements queue.Watch.
@@ -91,11 +89,7 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		p.reaped = true
 		p.reapDeparted(p.contender.AllAhead())
 	}
-	if p.allInside && w.complete && !w.Blind() {
-		w.Limit(unlimited) // nobody is ahead who might not take its turn
-	} else {
-		w.Limit(time.Until(p.patrolAt))
-	}
+	w.Limit(time.Until(p.patrolAt))
 	var err error
 	if soon || !w.Blind() || !p.dir.OneKernel() {
 		err = w.Waiter.Wait(ctx, soon)

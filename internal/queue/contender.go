@@ -8,7 +8,7 @@ import (
 )
 
 // Contender is one passage through the queue: Join, then Wait or Try until it
-// returns nil, then Leave. After any error but the context's, only Leave makes
+// returns nil, then Leave or Rest. After any error but the context's, only Leave makes
 // sense; after the context's, Wait may be called again and keeps the place.
 // One goroutine at a time may use it; Ahead is safe at any time.
 type Contender struct {
@@ -17,6 +17,9 @@ type Contender struct {
 	plainPeers bool
 	final      bool  // the doorway is behind us
 	failed     error // no use in trying again
+	mayRest    bool
+	rested     bool // its ticket is marked
+	solitude
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket
@@ -39,7 +42,8 @@ func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
+	c.dir, c.final, c.failed, c.rested, c.own, c.ahead = dir, false, nil, false, Ticket{}, nil
+	c.solitude = solitude{}
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.

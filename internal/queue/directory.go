@@ -58,11 +58,19 @@ type Directory interface {
 	// somebody is about to remove it. Where there are no entry locks it only
 	// looks. It may be called again.
 	Enter() (Number, error)
+	// Rest marks the ticket as resting (R14), unless it is marked, and gives up the
+	// entry lock. After an error the ticket may be marked, and still be entered.
+	Rest() error
+	// Times returns when the directory's entries last changed.
+	Times() (Times, error)
+	// Settled reports whether t lies so far back that no change from now on can
+	// have t for its time.
+	Settled(t Times) bool
 	// Remaining returns those of ts that a listing begun now still shows. It
 	// may use the memory of ts for that.
 	Remaining(ts []Ticket) ([]Ticket, error)
 	// Remove gives up the entry lock and removes the own ticket. ErrGone: it was
-	// gone already.
+	// gone already, before the entry lock was given up if it had that.
 	Remove() error
 }
 
@@ -70,7 +78,7 @@ type Directory interface {
 type Standing int
 
 const (
-	Gone        Standing = iota // removed, or its owner is dead: out of the way
+	Gone        Standing = iota // removed, or its owner is dead or had left it: out of the way
 	Provisional                 // its owner may still be in the doorway
 	Final                       // its owner waits or holds
 )
@@ -78,8 +86,8 @@ const (
 // Others is what a contender can learn about other contenders' tickets.
 type Others interface {
 	// Look returns t as it is now: the number is read after all that its
-	// standing rests on. It removes a dead ticket if it may (R8), and only under
-	// that ticket's entry lock (R13).
+	// standing rests on. It removes a dead ticket if it may (R8), and one that
+	// rests (R14), and only under that ticket's entry lock (R13).
 	Look(t Ticket) (now Ticket, s Standing, err error)
 	// Watch begins to watch t.
 	Watch(t Ticket) Watch

@@ -33,5 +33,13 @@ func (n Number) Add(d time.Duration) (Number, bool) {
 	return Number{n.Sec + sec, nsec}, true
 }
 
+// Max returns the higher of n and m.
+func (n Number) Max(m Number) Number {
+	if n.Compare(m) < 0 {
+		return m
+	}
+	return n
+}
+
 // Time returns n as a wall-clock time, for display.
 func (n Number) Time() time.Time { return time.Unix(n.Sec, int64(n.Nsec)) }

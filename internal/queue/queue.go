@@ -28,6 +28,12 @@
 //	                    number, and only then is inside; else it starts anew.
 //	                    Whoever removes another's ticket has a lock on it
 //	                    meanwhile that excludes the entry lock.
+//	R14 resting         who leaves alone may keep its ticket, marked: it gives up
+//	                    the entry lock, then looks whether anybody came, and
+//	                    leaves if so. To come back it takes the entry lock, looks
+//	                    its name up, then looks whether anybody came: alone it is
+//	                    inside, else it starts anew. Others remove a marked
+//	                    ticket whose entry lock is free.
 //
 // Why two are never inside. Let i have decided by listing L, begun after its
 // number n was final, and let j be any other ticket that is inside or comes
@@ -48,6 +54,16 @@
 // no removal. Has j it after, it looks for its name then, and starts anew. So
 // a wrong verdict, "dead" or "stalled", costs j its place and nobody the
 // exclusion. Where there are no entry locks the verdicts must be right.
+//
+// Resting (R14) lets nobody in either. When j was let in first, its ticket was
+// below all others that were there or came later (the cases above), and below
+// them it stays, marked or not, for as long as the file is there. So whoever else
+// comes in has waited for it to be removed, and then R13 keeps j out. That j looks
+// for newcomers before it comes back is for the order: those who came while it
+// rested are not to be overtaken. That it looks as it begins to rest, after it has
+// given up the entry lock, is for those who found that held, and sleep. Both looks
+// take the directory's times for an answer where these can tell; should they lie,
+// order and promptness suffer, not the exclusion.
 //
 // Nothing here depends on clocks, on their steps or on how coarse the stored
 // times are: they decide the order, never the exclusion. Since i has the last
@@ -156,6 +172,9 @@ func (c *Contender) raise(top Ticket) error {
 
 // list returns the own number as a listing shows it, and the others' tickets.
 func (c *Contender) list() (Number, []Ticket, error) {
+	if err := c.note(); err != nil {
+		return Number{}, nil, err
+	}
 	all, err := c.dir.List()
 	if err != nil {
 		return Number{}, nil, err
@@ -164,6 +183,7 @@ func (c *Contender) list() (Number, []Ticket, error) {
 	if i < 0 {
 		return Number{}, nil, ErrGone
 	}
+	c.alone = len(all) == 1
 	number := all[i].Number
 	all[i] = all[len(all)-1]
 	return number, all[:len(all)-1], nil

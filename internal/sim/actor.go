@@ -37,6 +37,7 @@ type actor struct {
 	createdAt int // in steps
 	settledAt int // in steps; never: not yet, or it is about to leave
 	changedAt int // its own last change of the directory; see cache.go
+	rests     *resting
 	todo      []*file
 }
 
@@ -135,13 +136,23 @@ func (a *actor) contend() {
 		for a.pass() {
 		}
 	}
+	// One that stays at rest for ever is in nobody's way, if it may be removed.
+	if a.rests != nil && (a.w.plan.kept || a.w.rng.IntN(2) == 0) {
+		a.wake()
+	}
 }
 
 // pass is one passage through the queue. It reports whether it was robbed of
 // its place before its turn had come, and has to start anew.
 func (a *actor) pass() (again bool) {
+	if a.rests != nil && a.comeBack() {
+		return false
+	}
 	o := &own{actor: a}
 	c := queue.New(o, o, a.w.mode == Plain)
+	if a.w.plan.rests {
+		c.MayRest()
+	}
 	if err := c.Join(); err != nil {
 		a.expect(err, errFault)
 		return false
@@ -154,6 +165,8 @@ func (a *actor) pass() (again bool) {
 	switch {
 	case err == nil:
 		a.hold(o)
+		a.leaveOrRest(o, c)
+		return false
 	case a.file.robbed && (errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved)):
 		again = true
 	case errors.Is(err, queue.ErrTop) && a.w.plan.atEnd:

@@ -68,7 +68,7 @@ func (w *world) checkEnd() {
 		}
 	}
 	for _, f := range w.dir.files {
-		if !f.dead {
+		if !f.dead && (!f.marked || w.plan.kept) {
 			w.fail(LeftBehind, "%s of contender %d", f.name, f.owner.id)
 		}
 	}

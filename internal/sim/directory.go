@@ -15,6 +15,7 @@ type file struct {
 	dead      bool // its owner is
 	settled   bool // it can be seen that its owner has passed the doorway
 	entered   bool // its entry lock is held (R13)
+	marked    bool // it rests while its entry lock is free (R14)
 	removers  int  // how many have the lock that excludes the entry lock
 	robbed    bool // somebody wrongly removed or touched it, or is about to
 	removed   bool
@@ -39,11 +40,15 @@ type directory struct {
 	ghosts  []*file // removed
 	changes int     // creations and removals so far: the time for caches
 	version int     // changes of any kind
+
+	tick    int // of the clock that stamps the directory
+	stamped int // the tick of the last creation or removal
 }
 
 func (d *directory) add(f *file) {
 	d.changes++
 	d.version++
+	d.stamped = d.tick
 	f.createdAt = d.changes
 	d.files = append(d.files, f)
 }
@@ -51,6 +56,7 @@ func (d *directory) add(f *file) {
 func (d *directory) remove(f *file) {
 	d.changes++
 	d.version++
+	d.stamped = d.tick
 	f.removed, f.removedAt = true, d.changes
 	f.removals++
 	i := slices.Index(d.files, f)

@@ -62,7 +62,7 @@ func (a *actor) reclaim(f *file) bool {
 	if f.entered && a.w.bend != BendRobsHolders {
 		return false
 	}
-	if !f.dead {
+	if !f.dead && !f.marked {
 		f.robbed = true
 		a.w.plan.removals--
 	}
@@ -94,7 +94,7 @@ func (a *actor) unlink(f *file) {
 // misjudges reports whether a takes f's owner for dead or stalled without a
 // reason. The plain rule knows no entry, so its tickets are judged rightly.
 func (a *actor) misjudges(f *file) bool {
-	return a.w.plan.removals > 0 && !f.plain && !f.dead && a.w.rng.IntN(4) == 0
+	return a.w.plan.removals > 0 && !f.plain && !f.dead && !f.marked && a.w.rng.IntN(4) == 0
 }
 
 // reap is the life of somebody who removes tickets wherever in the queue.

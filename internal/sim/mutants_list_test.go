@@ -182,6 +182,50 @@ var mutants = []mutant{
 		},
 	},
 	{
+		name: "R14: looks for newcomers while it is inside", file: "rest.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"	if !c.mayMark() || c.dir.Rest() != nil {\n		return false, c.dir.Remove()\n	}\n", `	alone, _ := c.isAlone()
+	if !c.mayMark() || c.dir.Rest() != nil {
+		return false, c.dir.Remove()
+	}
+`}, {"	if alone, err := c.isAlone(); alone && err == nil {\n		c.rested = true", "	if alone {\n		c.rested = true"}},
+	},
+	{
+		name: "R14: rests without a look for newcomers", file: "rest.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"	if alone, err := c.isAlone(); alone && err == nil {\n		c.rested = true", "	if true {\n		c.rested = true"}},
+	},
+	{
+		name: "R14: comes back without a look for newcomers", file: "rest.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"	if err == nil && !alone {\n", "	if false && !alone {\n"}},
+	},
+	{
+		name: "R14: comes back without the entry lock", file: "rest.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	if err := c.comeIn(); err != nil {\n		return err\n	}\n", ""}},
+	},
+	{
+		name: "R14: comes back though its ticket is gone", file: "rest.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	if err := c.comeIn(); err != nil {\n		return err\n	}\n", "	if c.comeIn() != nil {\n		return nil\n	}\n"}},
+	},
+	{
+		name: "R14: notes the directory's times after the listing", file: "queue.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{`	if err := c.note(); err != nil {
+		return Number{}, nil, err
+	}
+	all, err := c.dir.List()
+`, `	all, err := c.dir.List()
+	if err := c.note(); err != nil {
+		return Number{}, nil, err
+	}
+`}},
+	},
+	{
+		name: "R14: takes times of the same tick for an answer", file: "rest.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"	if c.alone && c.settled && now == c.noted {", "	if c.alone && now == c.noted {"}},
+	},
+	{
+		name: "R14: takes any times for an answer", file: "rest.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"	if c.alone && c.settled && now == c.noted {", "	if _ = now; c.alone && c.settled {"}},
+	},
+	{
 		name: "R13: does not enter", file: "queue.go", mode: Queue, kind: Overlap,
 		edits: []edit{{"	now, err := c.dir.Enter()\n", "	now, err := c.own.Number, error(nil)\n"}},
 	},

@@ -37,6 +37,10 @@ func (o *own) standing(f *file) queue.Standing {
 	switch w := o.w; {
 	case f.removed:
 		return queue.Gone
+	case f.marked && !f.entered && !f.dead:
+		if !w.plan.kept && o.reclaim(f) {
+			return queue.Gone
+		}
 	case f.dead && w.plan.kept:
 		if !f.entered || w.bend == BendSkipsHeir {
 			return queue.Gone
@@ -99,6 +103,9 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		a.block(blockedOnWatch, w)
 	}
 	w.seen = w.reported()
+	if w.own.notices() {
+		return queue.ErrGone
+	}
 	return ctx.Err()
 }
 

@@ -178,11 +178,12 @@ func (o *own) Remove() error {
 	if o.file == nil {
 		return nil
 	}
+	ours := o.file.marked && o.file.entered && !o.file.removed
 	o.leaveEntry()
 	if o.fault() {
 		return errFault
 	}
-	gone := o.file.removed
+	gone := o.file.removed && !ours
 	o.unlink(o.file)
 	for _, f := range o.raised {
 		o.step()

@@ -37,6 +37,7 @@ type plan struct {
 	cached   bool // rule R10
 	removals int  // how many verdicts of "dead" or "stalled" are wrong
 	touches  int  // how often somebody raises a waiter's number from outside
+	rests    bool // holders come back to their tickets (R14)
 	heirs    int  // how many holders crash and leave an heir
 	faults   bool // operations fail now and then
 	crashes  int
@@ -90,6 +91,7 @@ func newPlan(mode Mode, rng *rand.Rand) plan {
 		if coin(4) {
 			p.touches = 1 + rng.IntN(2)
 		}
+		p.rests = mode == Queue && coin(2)
 		if mode == Queue && coin(4) {
 			p.heirs = 1 + rng.IntN(2)
 		}
@@ -126,6 +128,6 @@ func (p *plan) plant(rng *rand.Rand) {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("contenders %d plain %d rounds %d unit %v clock %d tick %v planted %v witness %t kept %t removals %d touches %d heirs %d faults %t crashes %d cancels %d spurious %d tryers 1/%d",
-		p.actors, p.plain, p.rounds, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.removals, p.touches, p.heirs, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
+	return fmt.Sprintf("contenders %d plain %d rounds %d unit %v clock %d tick %v planted %v witness %t kept %t removals %d touches %d rests %t heirs %d faults %t crashes %d cancels %d spurious %d tryers 1/%d",
+		p.actors, p.plain, p.rounds, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.removals, p.touches, p.rests, p.heirs, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
 }

@@ -27,6 +27,9 @@ func (w *world) run() {
 // events are what happens to contenders from outside.
 func (w *world) events() {
 	p := &w.plan
+	if p.rests && p.clock.kind != frozen && w.rng.IntN(4) == 0 {
+		w.dir.tick++
+	}
 	if p.crashes > 0 && w.rng.IntN(64) == 0 {
 		if a := w.anyone(); !a.done {
 			p.crashes--
@@ -86,7 +89,7 @@ func (w *world) pick() *actor {
 			}
 		}
 	}
-	if len(w.ready) == 0 && (stalled || w.plan.cached && w.poll()) {
+	if len(w.ready) == 0 && (stalled || w.plan.cached && w.poll() || w.patrol()) {
 		for _, a := range w.actors {
 			a.stalledUntil = 0
 		}
@@ -96,6 +99,18 @@ func (w *world) pick() *actor {
 		return nil
 	}
 	return w.ready[w.rng.IntN(len(w.ready))]
+}
+
+// patrol has those look for their own tickets who wait and were robbed of them. The
+// lock proper does that about once a second: the one ahead may come back to its own
+// again and again, and sees nobody.
+func (w *world) patrol() (any bool) {
+	for _, a := range w.actors {
+		if a.blocked == blockedOnWatch && a.file.removed {
+			a.blocked, any = free, true
+		}
+	}
+	return any
 }
 
 // poll has all look again who wait for a ticket, if any do.

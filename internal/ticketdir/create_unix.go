@@ -62,7 +62,7 @@ func (o *Own) openNew(h *handle) (fd int, path string, err error) {
 		place = 0
 	}
 	path, err = o.q.newPath(place)
-	if outOfFiles(err) && closeIdle() {
+	if outOfFiles(err) && closeAnything() {
 		path, err = o.q.newPath(place)
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (o *Own) read(name string) (queue.Number, error) {
 		if err := o.fixMode(&st); err != nil {
 			return queue.Number{}, err
 		}
-		o.id = st.id
+		o.id, o.born = st.id, st.modified
 	}
 	if !o.final { // later ones are for Beat to compare with it
 		o.number = st.modified

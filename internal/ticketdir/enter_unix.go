@@ -50,6 +50,9 @@ func (o *Own) Enter() (queue.Number, error) {
 			return queue.Number{}, err
 		}
 		o.entered = true
+		if o.marked {
+			o.resumed()
+		}
 	} else if o.placed && o.h.entries() {
 		// It was made when there were locks, and others would miss its entry lock.
 		return queue.Number{}, queue.ErrGone

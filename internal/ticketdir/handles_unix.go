@@ -113,9 +113,29 @@ func (h *handle) retire() {
 	}
 }
 
+// Spare is asked to close what others keep open without need, when there is no
+// descriptor left. It reports whether there was something.
+var Spare = func() bool { return false }
+
 // CloseIdle closes the directories that are open for later use only. They are
 // closed anyway before long.
 func CloseIdle() { closeIdle() }
+
+// CloseDir closes the directory of that path, if it is open for later use only.
+func CloseDir(path string) {
+	handles.mu.Lock()
+	defer handles.mu.Unlock()
+	if h := handles.open[path]; h != nil && h.users == 0 {
+		h.shut()
+	}
+}
+
+// closeAnything makes room for another descriptor, and reports whether there is
+// some.
+func closeAnything() bool {
+	rests := Spare()
+	return closeIdle() || rests
+}
 
 func closeIdle() (some bool) {
 	handles.mu.Lock()

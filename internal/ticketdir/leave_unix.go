@@ -18,6 +18,7 @@ func (o *Own) Remove() error {
 	o.times.Lock() // no heartbeat meanwhile, nor after
 	defer o.times.Unlock()
 	o.final = false
+	ours := o.marked && o.entered && o.stands()
 	if o.entered || o.witnessed && o.h.entries() {
 		// First, so that who keeps the ticket open finds the locks free as soon as
 		// it hears of the removal, which takes this processor from us more often
@@ -42,10 +43,18 @@ func (o *Own) Remove() error {
 	o.close()
 	o.h.release()
 	o.h, o.raised = nil, nil
-	if gone {
+	if gone && !ours {
 		return queue.ErrGone
 	}
 	return nil
+}
+
+// stands reports whether the ticket is there. It may be looked at before the entry
+// lock of a marked ticket is given up: from then on anybody may remove it, and no
+// turn was lost by that.
+func (o *Own) stands() bool {
+	_, err := o.standing()
+	return err == nil
 }
 
 func (o *Own) unlink() (gone bool, err error) {

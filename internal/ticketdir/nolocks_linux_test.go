@@ -37,7 +37,7 @@ func TestNoLocks(t *testing.T) {
 				assert.False(t, a.Entries())
 				require.NoError(t, a.Remove())
 
-				again := a.Again()
+				again := a.Again(a.q)
 				_, err := again.Create()
 				require.NoError(t, err)
 				_, err = a.Create() // an Own may be used again, too

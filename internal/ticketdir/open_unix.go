@@ -19,7 +19,7 @@ func openat(dir int, path string, flags int, mode uint32) (int, error) {
 		fd, err := unix.Openat(dir, path, flags|unix.O_CLOEXEC, mode)
 		switch {
 		case err == unix.EINTR:
-		case spare && outOfFiles(err) && closeIdle():
+		case spare && outOfFiles(err) && closeAnything():
 			spare = false
 		default:
 			return fd, err

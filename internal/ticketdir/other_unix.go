@@ -82,6 +82,7 @@ func (o *Other) Look() (p Probe, err error) {
 		return p, wrap("stat", o.path(), o.h.unlessGone(o.name, err))
 	}
 	p.Number, p.Beat, p.Nameless = st.modified, st.beat(), st.nlink == 0
+	p.Marked = o.h.entries() && st.accessed == restMark
 	return p, nil
 }
 

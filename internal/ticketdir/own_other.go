@@ -30,7 +30,20 @@ var _ queue.Directory = (*Own)(nil)
 func New(q Queue) *Own { return &Own{View: View{q: q}} }
 
 // Again returns another ticket yet to be created, for when this one is gone.
-func (o *Own) Again() *Own { return New(o.q) }
+func (o *Own) Again(q Queue) *Own { return New(q) }
+
+// Rest fails: there are no entry locks here (R14).
+func (o *Own) Rest() error { return errors.ErrUnsupported }
+
+// Times and Settled serve those who may rest.
+func (o *Own) Times() (queue.Times, error) { return queue.Times{}, errors.ErrUnsupported }
+
+func (o *Own) Settled(queue.Times) bool { return false }
+
+// Stacks and InPlace serve those who may rest.
+func (o *Own) Stacks() bool { return false }
+
+func (o *Own) InPlace() bool { return true }
 
 // Name returns the ticket's name, "" before Create.
 func (o *Own) Name() string { return o.name }

@@ -16,8 +16,9 @@ import (
 type Own struct {
 	View   // its handle is nil before Create and after Remove
 	name   string
-	fd     int      // the ticket, open for writing: its end wakes the watchers; -1: see part
-	id     fileID   // of the ticket
+	fd     int    // the ticket, open for writing: its end wakes the watchers; -1: see part
+	id     fileID // of the ticket
+	born   queue.Number
 	raised []string // our raised entries
 	listings
 
@@ -25,6 +26,8 @@ type Own struct {
 	entered   bool // the entry lock was taken
 	witnessed bool // the witness was taken
 	shared    bool // others may have the descriptor
+	marked    bool // it may rest (R14)
+	resting   bool // it does; guarded by times
 	waited    bool // some time has passed since the end of the doorway
 
 	// times guards the ticket's times against a heartbeat beside Renumber.
@@ -38,10 +41,10 @@ var _ queue.Directory = (*Own)(nil)
 // New returns a ticket yet to be created.
 func New(q Queue) *Own { return &Own{View: View{q: q}, fd: -1} }
 
-// Again returns another ticket yet to be created, for when this one is gone. It
-// knows what this one learnt of the locks here.
-func (o *Own) Again() *Own {
-	n := New(o.q)
+// Again returns another ticket yet to be created, in the same place, for when this
+// one is gone. It knows what this one learnt of the locks here.
+func (o *Own) Again(q Queue) *Own {
+	n := New(q)
 	n.lockless = o.lockless
 	return n
 }
@@ -58,7 +61,7 @@ func (o *Own) Path() string { return o.path(o.name) }
 func (o *Own) Witness() (*os.File, error) {
 	o.times.Lock() // others may ask, too, and Remove waits
 	defer o.times.Unlock()
-	if o.h == nil {
+	if o.h == nil || o.resting {
 		return nil, wrap("lock", o.Path(), os.ErrClosed) // given back meanwhile
 	}
 	if err := o.open(); err != nil {

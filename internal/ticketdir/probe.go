@@ -19,6 +19,8 @@ type Probe struct {
 	Nameless bool
 	// Entry and Witness are the ticket's two locks; Unseen where not looked at.
 	Entry, Witness liveness.Lock
+	// Marked: the ticket rests, if its entry lock is free (R14).
+	Marked bool
 	// Beat changes with every heartbeat of the ticket's owner.
 	Beat Beat
 }

@@ -31,6 +31,12 @@ func Open(q Queue) (*View, error) {
 // Close ends the view.
 func (v *View) Close() {}
 
+// Spare has nothing to close either.
+var Spare = func() bool { return false }
+
+// CloseDir has nothing to close.
+func CloseDir(string) {}
+
 // CloseIdle has nothing to close.
 func CloseIdle() {}
 

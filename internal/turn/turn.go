@@ -70,6 +70,7 @@ const (
 	Unknown State = iota // it counts as alive
 	Alive                // it waits, or cannot be told to be inside
 	Inside               // it has the turn
+	Resting              // it has left, and may come back; it is in nobody's way
 	Stalled              // it lives, and does not take its turn
 	Dead
 )
@@ -101,7 +102,7 @@ const (
 	Left                  // gave its place up; For is how long it waited
 	Released              // gave its turn up; For is how long it had it
 	Restarted             // its place was taken away; it starts anew, for Err
-	Reclaimed             // removed Other from the queue
+	Reclaimed             // removed Other from the queue, which is dead, stalled or at rest
 	Skipped               // passed Other by, which could not be removed, for Err
 	LostTurn              // lost its turn, for Err
 	Abandoned             // could not leave, for Err; it is tried again

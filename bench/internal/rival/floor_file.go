@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// FileFloor is the system calls of our own free path and nothing else: what
+// FileFloor is the system calls of a first passage of ours and nothing else: what
 // they take is what a lock of one file for each contender cannot do without.
 var FileFloor = Rival{
-	Key: "floor-file", Name: "floor: our system calls alone", Floor: true, Shared: true,
+	Key: "floor-file", Name: "floor: the calls of a first passage", Floor: true, Shared: true,
 	Open: func(path string) (Lock, error) { return openFileFloor(path) },
 }
 

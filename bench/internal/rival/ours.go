@@ -17,6 +17,12 @@ var oursUnbatched = Rival{
 	Open: func(path string) (Lock, error) { return openOurs(path, filelock.WithBatch(0)) },
 }
 
+// oursUnrested makes a new ticket for each passage.
+var oursUnrested = Rival{
+	Key: "filelock-nolinger", Name: "filelock, WithLinger(0)", Shared: true, Recovers: true,
+	Open: func(path string) (Lock, error) { return openOurs(path, filelock.WithLinger(0)) },
+}
+
 // OursIn is ours with the queue in another directory.
 func OursIn(queueDir string) Rival {
 	return Rival{
@@ -37,4 +43,4 @@ func openOurs(path string, opts ...filelock.Option) (Lock, error) {
 
 func (f filelockLock) Lock(ctx context.Context) error { return f.l.Acquire(ctx) }
 func (f filelockLock) Unlock() error                  { return f.l.Unlock() }
-func (f filelockLock) Close() error                   { return nil }
+func (f filelockLock) Close() error                   { return f.l.Close() }

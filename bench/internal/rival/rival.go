@@ -39,7 +39,7 @@ type Rival struct {
 // All returns the rivals in the order of the tables: ours first.
 func All() []Rival {
 	return []Rival{
-		ours, oursUnbatched, gofrs, mutexGofrs,
+		ours, oursUnbatched, oursUnrested, gofrs, mutexGofrs,
 		gofrsTry(1), gofrsTry(10), gofrsTry(100),
 		lockedFile, fileMutex, jujuMutex, nightlyone, plain,
 	}
@@ -47,7 +47,7 @@ func All() []Rival {
 
 // Get returns the rival with a key. Floors have keys too.
 func Get(key string) (Rival, error) {
-	for _, r := range append(All(), FileFloor, QueueFloor, FlockFloor, Idle, ChannelFloor) {
+	for _, r := range append(All(), FileFloor, RestFloor, QueueFloor, FlockFloor, Idle, ChannelFloor) {
 		if r.Key == key {
 			return r, nil
 		}

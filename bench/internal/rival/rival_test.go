@@ -14,7 +14,7 @@ import (
 func TestEachLocksAndUnlocksTwice(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // juju/mutex changes it
-	rivals := append(All(), FileFloor, QueueFloor, ChannelFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
+	rivals := append(All(), FileFloor, RestFloor, QueueFloor, ChannelFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
 	for _, r := range rivals {
 		t.Run(r.Key, func(t *testing.T) {
 			l, err := r.Open(filepath.Join(dir, r.Key))

@@ -13,7 +13,8 @@ type contestant struct {
 	rival.Rival
 	lock  rival.Lock
 	kase  string
-	batch int // so many passages make a slice
+	batch int           // so many passages make a slice
+	warm  time.Duration // for so long before each slice, unmeasured
 	took  time.Duration
 	n     int
 }
@@ -27,16 +28,25 @@ func contest(r rival.Rival, kase, path string, slice time.Duration) (*contestant
 		return nil, fmt.Errorf("%s: %w", r.Key, err)
 	}
 	c := &contestant{Rival: r, lock: l, kase: kase}
-	const warmUp = 3
-	if _, err = passes(l, warmUp); err == nil {
+	const few = 3
+	if _, err = passes(l, few); err == nil {
 		var took time.Duration
-		took, err = passes(l, warmUp)
-		c.batch = int(slice/(took/warmUp+1)) + 1
+		took, err = passes(l, few)
+		c.batch = int(slice/(took/few+1)) + 1
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", r.Key, err)
 	}
 	return c, err
+}
+
+func warmUp(l rival.Lock, d time.Duration) error {
+	for began := time.Now(); time.Since(began) < d; {
+		if _, err := passes(l, 1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // alternate gives each contestant a short slice in turn, and many of them.
@@ -49,7 +59,11 @@ func (b *Bench) alternate(cs []*contestant, slices int) error {
 	}
 	for s := range slices {
 		for _, c := range turn(s, cs) {
-			took, err := passes(c.lock, c.batch)
+			err := warmUp(c.lock, c.warm)
+			var took time.Duration
+			if err == nil {
+				took, err = passes(c.lock, c.batch)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.Key, err)
 			}

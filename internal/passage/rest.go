@@ -1,0 +1,179 @@
+package passage
+
+import (
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/idle"
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+)
+
+// place is a ticket, or after a restart another one, and its contender.
+type place struct {
+	dir       TicketDir
+	contender queue.Contender
+}
+
+// rest is the place of a site that rests (R14), between one passage and the
+// next.
+//
+// A timer that every passage sets anew would cost more than all else in it. So
+// one asks, every half of the linger time, whether the place was used: it rests
+// for the linger time at most, and for half of it at the least.
+type rest struct {
+	mu    sync.Mutex
+	place *place      // nil: there is none, or it is in use
+	mode  fs.FileMode // of its ticket
+	timer idle.Timer
+	// doubt: the next one to come back looks for what does not show each time.
+	doubt bool
+	// left is when the last passage ended that did not rest: only who comes back
+	// within the linger time will rest, so that one use leaves nothing.
+	left time.Time
+}
+
+// mayRest reports whether tickets of this lock may rest at all.
+func (c *Config) mayRest() bool { return c.Linger > 0 && c.Lease == 0 && !c.PlainPeers }
+
+// lingers reports whether a passage that begins now may rest when it ends.
+func (s *Site) lingers(linger time.Duration, now time.Time) bool {
+	s.rest.mu.Lock()
+	defer s.rest.mu.Unlock()
+	return !s.rest.left.IsZero() && now.Sub(s.rest.left) <= linger && resting.spare()
+}
+
+// leftAt notes that a passage ended that did not rest.
+func (s *Site) leftAt(now time.Time) {
+	s.rest.mu.Lock()
+	defer s.rest.mu.Unlock()
+	s.rest.left = now
+}
+
+// comeBack returns the resting place, or nil if there is none for a lock like
+// this.
+func (s *Site) comeBack(cfg *Config) *place {
+	if !cfg.mayRest() {
+		return nil
+	}
+	s.rest.mu.Lock()
+	pl, doubt := s.rest.place, s.rest.doubt
+	if pl != nil && s.rest.mode != cfg.Queue.Mode {
+		pl = nil // it is removed as anybody else's would be
+	}
+	if pl != nil {
+		s.rest.place, s.rest.doubt = nil, false
+	}
+	s.rest.mu.Unlock()
+	if pl == nil || !doubt {
+		return pl
+	}
+	if pl.dir.Stacks() {
+		pl.contender.Doubt()
+	}
+	if !pl.dir.InPlace() {
+		pl.leave()
+		return nil
+	}
+	return pl
+}
+
+// keep has a place rest.
+func (s *Site) keep(pl *place, cfg *Config) {
+	s.rest.mu.Lock()
+	old := s.rest.place
+	s.rest.place, s.rest.mode = pl, cfg.Queue.Mode
+	if !s.rest.timer.Set() {
+		s.rest.timer.After, s.rest.timer.Expire = cfg.Linger/2, s.expire
+		resting.add(s)
+	}
+	s.rest.timer.Used()
+	s.rest.mu.Unlock()
+	if old != nil { // of a lock with another mode
+		old.leave()
+	}
+}
+
+// expire gives up the place if nobody came back to it.
+func (s *Site) expire() {
+	s.rest.mu.Lock()
+	s.rest.doubt = true
+	var old *place
+	if s.rest.timer.Over(s.rest.place == nil) {
+		old, s.rest.place = s.rest.place, nil
+	}
+	if !s.rest.timer.Set() {
+		resting.remove(s)
+	}
+	s.rest.mu.Unlock()
+	if old != nil {
+		old.leave()
+	}
+}
+
+// GiveUp removes the ticket that rests, if any. If that fails it is tried again
+// in the background.
+func (s *Site) GiveUp() error {
+	s.rest.mu.Lock()
+	old := s.rest.place
+	s.rest.place, s.rest.left = nil, time.Time{}
+	s.rest.mu.Unlock()
+	if old == nil {
+		return nil
+	}
+	return old.leave()
+}
+
+// maxResting is how many sites may have a ticket that rests: each is an open
+// file.
+const maxResting = 256
+
+// resting are the sites that have a place at rest, or had one a moment ago.
+var resting = &resters{sites: map[*Site]bool{}}
+
+type resters struct {
+	mu    sync.Mutex
+	sites map[*Site]bool
+}
+
+func init() { ticketdir.Spare = resting.giveUp }
+
+func (r *resters) spare() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sites) < maxResting
+}
+
+func (r *resters) add(s *Site) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sites[s] = true
+}
+
+func (r *resters) remove(s *Site) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sites, s)
+}
+
+// giveUp ends all rest, when there is no descriptor left.
+func (r *resters) giveUp() (some bool) {
+	r.mu.Lock()
+	sites := make([]*Site, 0, len(r.sites))
+	for s := range r.sites {
+		sites = append(sites, s)
+	}
+	r.mu.Unlock()
+	for _, s := range sites {
+		s.rest.mu.Lock()
+		old := s.rest.place
+		s.rest.place = nil
+		s.rest.mu.Unlock()
+		if old != nil {
+			old.leave()
+			some = true
+		}
+	}
+	return some
+}
