@@ -112,8 +112,8 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 		return id.judgeInside(e, ask)
 	case e.Name.Plain:
 		return id.judgePlain(e.Name, ask)
-	case e.Tells && e.Entry == Free && e.Marked && !id.restsNoMore(e, ask):
-		return Verdict{State: Resting, Reason: "nobody holds the lock; its owner keeps the ticket for a while"}
+	case e.Tells && e.Entry == Free && e.Marked:
+		return id.judgeResting(e, ask)
 	case e.Tells && e.Entry == Free && e.Witness == Held:
 		return id.judgeWaiter(e, ask)
 	case e.Tells && e.Entry == Free && e.Witness == Free:
@@ -127,16 +127,6 @@ func (id Identity) judge(e Evidence, ask func(pid int, start uint64) Process) Ve
 	default:
 		return id.judgeProcess(e, ask)
 	}
-}
-
-// restsNoMore looks for a resting ticket's owner where that makes a difference:
-// for display, and where only the ticket of one who is gone may be passed by.
-func (id Identity) restsNoMore(e Evidence, ask func(int, uint64) Process) bool {
-	if !e.Thorough {
-		return false
-	}
-	_, is := gone(e.Name.PID, id.process(e.Name, ask))
-	return is
 }
 
 // process asks for the owner's process, if that means anything here.
@@ -172,6 +162,18 @@ func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdic
 	default:
 		return Verdict{State: Inside, Reason: "entry held"}
 	}
+}
+
+// judgeResting: nobody is inside, and its owner may come back. Whether that lives
+// makes a difference for display, and where only the ticket of one who is gone
+// may be passed by.
+func (id Identity) judgeResting(e Evidence, ask func(int, uint64) Process) Verdict {
+	if e.Thorough {
+		if v, ok := gone(e.Name.PID, id.process(e.Name, ask)); ok {
+			return v
+		}
+	}
+	return Verdict{State: Resting, Reason: "nobody holds the lock; its owner keeps the ticket for a while"}
 }
 
 // judgeWaiter: it lives. At the head it must go in before long.

@@ -50,6 +50,8 @@ func far(entry, witness Lock) Evidence {
 func headFor(d time.Duration, e Evidence) Evidence  { e.HeadFor = d; return e }
 func freeFor(d time.Duration, e Evidence) Evidence  { e.FreeFor = d; return e }
 func stillFor(d time.Duration, e Evidence) Evidence { e.StillFor = d; return e }
+func marked(e Evidence) Evidence                    { e.Marked = true; return e }
+func brief(e Evidence) Evidence                     { e.Thorough = false; return e }
 func unreadable(e Evidence) Evidence                { e.Readable = false; return e }
 
 // never: the process table must not be asked.
@@ -58,6 +60,7 @@ const never = Process(-1)
 func inside(reason string) Verdict  { return Verdict{State: Inside, Reason: reason} }
 func alive(reason string) Verdict   { return Verdict{State: Alive, Reason: reason} }
 func stalled(reason string) Verdict { return Verdict{State: Stalled, Reason: reason} }
+func resting(reason string) Verdict { return Verdict{State: Resting, Reason: reason} }
 func unknown(reason string) Verdict { return Verdict{State: Unknown, Reason: reason} }
 
 // missing is a verdict by the process table: there is proof.
@@ -83,6 +86,7 @@ func TestJudge(t *testing.T) {
 		gone    = "pid 200 is gone"
 		zombie  = "pid 200 has ended and is not reaped yet"
 		another = "pid 200 is another process by now"
+		rests   = "nobody holds the lock; its owner keeps the ticket for a while"
 		foreign = "it is of another host or another pid namespace, and locks tell nothing here"
 	)
 	tests := []struct {
@@ -109,6 +113,19 @@ func TestJudge(t *testing.T) {
 		{"inside, plain", plain, near(Held, Held), never, inside("entry held")},
 		{"inside, lease in time", leased, stillFor(Expiry(testLease), near(Held, Held)), ProcessRuns, inside("entry held")},
 		{"inside, lease ran out", leased, stillFor(Expiry(testLease)+1, near(Held, Held)), never, expired("its lease of 2s was not renewed for 3.5s")},
+
+		// It rests, whatever its witness says; the mark stays while it is inside.
+		{"rests", ours, marked(near(Free, Free)), ProcessRuns, resting(rests)},
+		{"rests, witness held", ours, marked(near(Free, Held)), ProcessRuns, resting(rests)},
+		{"rests, stopped", ours, marked(headFor(StallGrace, near(Free, Held))), ProcessStopped, resting(rests)},
+		{"rests, of a container", container, marked(near(Free, Free)), never, resting(rests)},
+		{"rests, the process is not asked for", ours, brief(marked(near(Free, Free))), never, resting(rests)},
+		{"left at rest", ours, marked(near(Free, Free)), ProcessGone, missing(gone)},
+		{"left at rest by a zombie", ours, marked(near(Free, Free)), ProcessZombie, missing(zombie)},
+		{"marked, inside", ours, marked(near(Held, Held)), ProcessRuns, inside("entry held")},
+		{"marked, locks do not tell", ours, marked(far(Free, Held)), never, alive("witness held")},
+		{"marked, entry unseen", ours, marked(near(Unseen, Unseen)), never, unknown(blind)},
+		{"marked, unreadable", ours, marked(unreadable(near(Unseen, Unseen))), never, unknown(shut)},
 
 		// It waits. At the head it has to go in before long.
 		{"waits", ours, near(Free, Held), never, alive(waits)},
@@ -213,7 +230,7 @@ func TestJudge(t *testing.T) {
 				return tt.process
 			})
 			require.Equal(t, tt.want, got)
-			require.Equal(t, tt.want.State == Dead || tt.want.State == Stalled, got.Removable())
+			require.Equal(t, tt.want.State == Dead || tt.want.State == Stalled || tt.want.State == Resting, got.Removable())
 			if tt.process != never {
 				require.Equal(t, 1, asked)
 			}

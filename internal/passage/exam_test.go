@@ -39,6 +39,11 @@ func nameless(p ticketdir.Probe) ticketdir.Probe {
 	return p
 }
 
+func marked(p ticketdir.Probe) ticketdir.Probe {
+	p.Marked = true
+	return p
+}
+
 // TestLookNear: where one kernel sees everything, every ticket is opened.
 func TestLookNear(t *testing.T) {
 	n := &names{self: identity(t)}
@@ -67,6 +72,12 @@ func TestLookNear(t *testing.T) {
 			exam{verdict: liveness.Verdict{State: liveness.Unknown}, doorway: true}, doorway, nil, true},
 		{"in its doorway, of another pid space", n.foreign(), &fakeTicket{probe: locked(free, free)}, []string{"open", "look"},
 			exam{verdict: liveness.Verdict{State: liveness.Unknown}, doorway: true}, doorway, nil, true},
+		{"rests", n.lives(), &fakeTicket{probe: marked(locked(free, free))}, []string{"open", "look"},
+			exam{verdict: liveness.Verdict{State: liveness.Resting}, doorway: true}, "", nil, true},
+		{"rested, and is inside again", n.lives(), &fakeTicket{probe: marked(locked(held, held))}, []string{"open", "look"},
+			exam{verdict: liveness.Verdict{State: liveness.Inside}}, "entry held", nil, true},
+		{"rests no more: swept", n.lives(), &fakeTicket{probe: nameless(marked(locked(free, free)))}, []string{"open", "look"},
+			exam{gone: true}, "", nil, true},
 		{"gone", n.ended(), &fakeTicket{probe: locked(free, free)}, []string{"open", "look"},
 			exam{verdict: liveness.Verdict{State: liveness.Dead, Gone: true}, doorway: true}, isGone, nil, true},
 		{"its owner has no locks, runs", n.lives(nowhere), &fakeTicket{probe: locked(free, free)}, []string{"open", "look"},

@@ -216,6 +216,9 @@ func (o *fakeOther) Close() {
 type fakeDir struct {
 	name      string
 	oneKernel bool
+	stacks    bool
+	swept     bool // the own ticket is gone
+	elsewhere bool // the path leads to another one
 	others    []queue.Ticket
 
 	mu    sync.Mutex
@@ -279,15 +282,18 @@ func (d *fakeDir) RemoveDead(string) error                       { return d.call
 func (d *fakeDir) Rest() error                                   { return d.called("rest") }
 func (d *fakeDir) Times() (queue.Times, error)                   { return queue.Times{}, d.called("times") }
 func (d *fakeDir) Settled(queue.Times) bool                      { return true }
-func (d *fakeDir) Stacks() bool                                  { return false }
-func (d *fakeDir) InPlace() bool                                 { return true }
+func (d *fakeDir) Stacks() bool                                  { return d.stacks }
+func (d *fakeDir) InPlace() bool                                 { return !d.elsewhere }
 func (d *fakeDir) Witness() (*os.File, error)                    { return nil, d.called("witness") }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	return ts, d.called("remaining")
 }
 
-func (d *fakeDir) Stat(string) (ticketdir.Probe, error) {
+func (d *fakeDir) Stat(name string) (ticketdir.Probe, error) {
+	if d.swept && name == d.name {
+		return ticketdir.Probe{}, pathError("stat", fs.ErrNotExist)
+	}
 	return ticketdir.Probe{Number: queue.Number{Sec: 1}}, d.called("stat")
 }
 
