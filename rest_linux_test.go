@@ -396,6 +396,32 @@ func TestReplacedWhileResting(t *testing.T) {
 	requireNoTickets(t, dir+".old")
 }
 
+// TestReaderOfRest: whoever reads a ticket at rest takes its mark away, on most
+// mounts. Then it keeps others waiting until the rest is over, and no longer.
+func TestReaderOfRest(t *testing.T) {
+	path := target(t)
+	dir := filepath.Dir(path)
+	requireRest(t, dir)
+	const linger = 500 * time.Millisecond
+	owner := locktest.Start(t, "uses", path, 2, linger)
+	owner.Expect("rests")
+	file := filepath.Join(dir, tickets(t, dir)[0])
+	require.True(t, isMarked(file))
+	_, err := os.ReadFile(file)
+	require.NoError(t, err)
+	if isMarked(file) {
+		t.Skip("reading changes no times here")
+	}
+	began := time.Now()
+	l := newLock(t, path)
+	require.NoError(t, l.Acquire(context.Background()))
+	t.Logf("it was let in %v later; the linger time is %v", time.Since(began).Round(time.Millisecond), linger)
+	require.Less(t, time.Since(began), linger+lateness)
+	require.NoError(t, l.Unlock())
+	owner.Go()
+	owner.Expect("rests")
+}
+
 // manyAtRestChild has the tickets of many locks at rest, takes the last
 // descriptors, and then another lock in another directory.
 func manyAtRestChild(args []string) error {
