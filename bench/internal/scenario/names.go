@@ -9,6 +9,7 @@ import (
 var shorts = map[string]string{
 	"filelock":          "filelock",
 	"filelock-nobatch":  "WithBatch(0)",
+	"filelock-nolinger": "WithLinger(0)",
 	"filelock-queuedir": "WithQueueDir",
 	"gofrs":             "gofrs",
 	"mutex-gofrs":       "Mutex+gofrs",
@@ -21,6 +22,7 @@ var shorts = map[string]string{
 	"nightlyone":        "nightlyone",
 	"plain":             "plain rule",
 	"floor-file":        "floor: calls",
+	"floor-rest":        "floor: resting",
 	"floor-queue":       "floor: queue",
 	"floor-flock":       "floor: flock",
 	"floor-channels":    "floor: channels",

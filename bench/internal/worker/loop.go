@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/filelock-go/filelock/bench/internal/stats"
@@ -14,6 +15,8 @@ type Loop struct {
 	ID          int // of this process; goroutines count on from it
 	Goroutines  int
 	Hold        time.Duration
+	Spin        bool          // while it holds; else it sleeps
+	Gap         time.Duration // the mean pause before each time, drawn at random; 0: none
 	Start, End  int64
 }
 
@@ -63,7 +66,12 @@ func (s *server) loopOne(ctx context.Context, l Loop, id int, g *loopGoroutine) 
 	defer s.handles.done(lock)
 	start, end := time.Unix(0, l.Start), time.Unix(0, l.End)
 	time.Sleep(time.Until(start))
-	for asked := time.Now(); ; asked = time.Now() {
+	rng := rand.New(rand.NewPCG(uint64(l.Start), uint64(id)))
+	for {
+		if l.Gap > 0 {
+			spinUntil(time.Now().Add(time.Duration(rng.ExpFloat64() * float64(l.Gap))))
+		}
+		asked := time.Now()
 		err := lock.Lock(ctx)
 		got := time.Now()
 		g.longest = max(g.longest, int64(got.Sub(asked)))
@@ -78,7 +86,11 @@ func (s *server) loopOne(ctx context.Context, l Loop, id int, g *loopGoroutine) 
 		}
 		s.page.Enter(id)
 		if l.Hold > 0 {
-			time.Sleep(l.Hold)
+			if l.Spin {
+				spinUntil(got.Add(l.Hold))
+			} else {
+				time.Sleep(l.Hold)
+			}
 			g.held += int64(earlier(time.Now(), end).Sub(got))
 		}
 		s.page.Leave()
@@ -87,6 +99,16 @@ func (s *server) loopOne(ctx context.Context, l Loop, id int, g *loopGoroutine) 
 		}
 		g.acquired++
 		g.waits.Add(int64(got.Sub(asked)))
+	}
+}
+
+// spinUntil is exact to a microsecond; it sleeps first if there is time.
+func spinUntil(at time.Time) {
+	const rough = 2 * time.Millisecond
+	if d := time.Until(at); d > rough {
+		time.Sleep(d - rough)
+	}
+	for time.Now().Before(at) {
 	}
 }
 
