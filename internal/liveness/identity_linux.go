@@ -19,7 +19,7 @@ const initialPIDNamespace = 0xEFFFFFFC
 // A container's boot id may be its own, made up by its manager. That matters
 // little: it tells pid spaces apart that are apart anyway.
 func (id *Identity) fill() error {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := readSmall("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return unlessAbsent(err)
 	}
@@ -62,13 +62,8 @@ func unlessAbsent(err error) error {
 	return err
 }
 
-// stat tries again when a signal interrupts it.
 func stat(path string, st *syscall.Stat_t) error {
-	for {
-		if err := syscall.Stat(path, st); err != syscall.EINTR {
-			return err
-		}
-	}
+	return uninterrupted(func() error { return syscall.Stat(path, st) })
 }
 
 // initialTimeNamespace is PROC_TIME_INIT_INO.

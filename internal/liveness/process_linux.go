@@ -52,7 +52,7 @@ func readProc(pid int) (proc, error) {
 }
 
 func readStat(pid int, path string) (proc, error) {
-	line, err := os.ReadFile(path)
+	line, err := readSmall(path)
 	if err != nil {
 		return proc{}, err
 	}

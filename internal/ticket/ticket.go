@@ -15,7 +15,6 @@
 package ticket
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -92,7 +91,7 @@ func NewNonce() string { return string(AppendNonce(nil)) }
 // AppendNonce appends 32 random hexadecimal digits to b.
 func AppendNonce(b []byte) []byte {
 	var random [nonceLen / 2]byte
-	rand.Read(random[:])
+	fillRandom(random[:])
 	return hex.AppendEncode(b, random[:])
 }
 

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package ticket
+
+import "crypto/rand"
+
+func fillRandom(b []byte) { rand.Read(b) }
