@@ -23,6 +23,10 @@ waiting for one another. A third, "floor: queue", is our whole protocol in bare
 calls: it excludes and keeps the order as ours does, but sees no death and cannot
 be cancelled. "Worst-off process" is how far that one's acquisitions are from the
 mean. A wake-up is a thread that went to sleep again, Go's monitor thread apart.`,
+	Beside: [2]string{"gofrs", "floor-queue"},
+	Compared: []report.Comparison{
+		{Text: "The time until one of 16 processes hands over to another", Case: "disk, 16 processes", Metric: handoffTime.Name},
+	},
 	run: runProcesses,
 }
 
