@@ -75,10 +75,10 @@ type Section struct {
 	Compared []Comparison
 }
 
-// Curve is one line of a plot, or one group of bars.
+// Curve is one contestant's line of a plot, or its group of bars.
 type Curve struct {
-	Plot, Name string
-	X, Y       []float64
+	Plot, Contestant string
+	X, Y             []float64
 }
 
 // Run is everything that one run measured.

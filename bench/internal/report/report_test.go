@@ -2,6 +2,9 @@ package report
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -161,6 +164,45 @@ func TestTablesHaveSixColumns(t *testing.T) {
 	}
 	if s, goals := strings.Index(b.String(), "## S"), strings.Index(b.String(), "## The project's own targets"); goals < s {
 		t.Errorf("the targets are at %d, before the tables at %d", goals, s)
+	}
+}
+
+func TestPicture(t *testing.T) {
+	r := New(false)
+	r.Filesystems = []Filesystem{{"disk", "ext4", "yes"}}
+	for _, key := range []string{Ours, "drawn", "not-drawn"} {
+		r.Name(Contestant{Key: key, Name: "name of " + key})
+		r.Plot(Curve{Plot: "p", Contestant: key, X: []float64{1, 100, 1000}, Y: []float64{50, 90, 100}})
+	}
+	dir := t.TempDir()
+	pictures := []Picture{{
+		File: "p", Title: "Title", Better: "higher is better", X: "µs", Y: "%", LogX: true,
+		Lines: []string{Ours, "drawn"}, Mark: 100, MarkName: "the best possible",
+	}}
+	if names, err := r.Plots(dir, pictures); err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "p.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	svg := string(text)
+	for _, want := range []string{
+		"Title, on ext4: higher is better", "name of filelock", "name of drawn", "the best possible", "1,000", ",sans-serif;",
+	} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("no %q in the picture", want)
+		}
+	}
+	if strings.Contains(svg, "name of not-drawn") {
+		t.Error("a line is drawn that the picture does not name")
+	}
+	// The first path is the background.
+	size := regexp.MustCompile(`width="([\d.]+)pt" height="([\d.]+)pt"`).FindStringSubmatch(svg)
+	path, style, _ := strings.Cut(svg[strings.Index(svg, "<path"):], "\"")
+	path, style, _ = strings.Cut(style, "\"")
+	if size == nil || !strings.Contains(path, size[1]+","+size[2]) || !strings.HasPrefix(style, ` style="fill:#FFFFFF"`) {
+		t.Errorf("the background %s,%s does not cover %v", path, style[:30], size)
 	}
 }
 

@@ -32,6 +32,8 @@ func runResting(b *Bench) error {
 	rs := rival.Select("filelock", "filelock-nolinger", "gofrs")
 	withFloor := append(rs[:len(rs):len(rs)], rival.RestFloor)
 	b.name(withFloor...)
+	var xs []float64
+	var cases []string
 	for _, fs := range b.filesystems {
 		for _, every := range []time.Duration{
 			time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond,
@@ -40,11 +42,15 @@ func runResting(b *Bench) error {
 			if err := b.atIntervals(fs, withFloor, kase, every); err != nil {
 				return err
 			}
+			if fs == b.disk() {
+				xs, cases = append(xs, float64(every)/1e3), append(cases, kase)
+			}
 		}
 		if err := b.busyDirectory(fs, rs); err != nil {
 			return err
 		}
 	}
+	b.curve("resting", passage.Name, withFloor, xs, cases)
 	return b.atRandom(rs)
 }
 

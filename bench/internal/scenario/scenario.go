@@ -174,7 +174,7 @@ func (b *Bench) name(rs ...rival.Rival) {
 // these conditions.
 func (b *Bench) curve(plot, metric string, rs []rival.Rival, xs []float64, cases []string) {
 	for _, r := range rs {
-		c := report.Curve{Plot: plot, Name: r.Name}
+		c := report.Curve{Plot: plot, Contestant: r.Key}
 		for i, x := range xs {
 			if v := b.Run.Find(b.scenario, cases[i], metric, r.Key); v != nil {
 				c.X = append(c.X, x)

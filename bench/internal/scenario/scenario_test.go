@@ -74,4 +74,14 @@ func TestTextsNameContestants(t *testing.T) {
 			}
 		}
 	}
+	for _, p := range Pictures() {
+		if n := len(p.Lines); n == 0 || n > report.MaxLines {
+			t.Errorf("%s: %d lines", p.File, n)
+		}
+		for _, key := range p.Lines {
+			if key == "" || !known(key) {
+				t.Errorf("%s: no contestant %q", p.File, key)
+			}
+		}
+	}
 }
