@@ -8,17 +8,18 @@ import (
 	"strings"
 )
 
-// Markdown writes the tables.
+// Markdown writes the summary and the tables.
 func (r *Run) Markdown(w io.Writer, plots []string) error {
 	b := &strings.Builder{}
-	m := r.Machine
-	fmt.Fprintf(b, "# Measurements\n\n%s, %s, %d cores, %s, %s. Took %s.\n\n", m.Kernel, m.CPU, m.Cores, m.Go, m.Day, r.Took)
-	b.WriteString(filesystemsText(r.Filesystems))
+	b.WriteString("# Measurements\n\n")
 	if r.Quick {
 		b.WriteString("**A quick run: too short to quote.**\n\n")
 	}
+	r.summary(b)
+	m := r.Machine
+	fmt.Fprintf(b, "## How to read this\n\n%s, %s, %d cores, %s, %s. Took %s.\n\n", m.Kernel, m.CPU, m.Cores, m.Go, m.Day, r.Took)
+	b.WriteString(filesystemsText(r.Filesystems))
 	b.WriteString(legend)
-	r.goalsTable(b)
 	r.contestantsTable(b)
 	for _, p := range plots {
 		fmt.Fprintf(b, "![%s](%s)\n\n", strings.TrimSuffix(p, ".svg"), p)
@@ -26,6 +27,7 @@ func (r *Run) Markdown(w io.Writer, plots []string) error {
 	for _, s := range r.Sections {
 		r.section(b, s)
 	}
+	r.goalsTable(b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -33,17 +35,24 @@ func (r *Run) Markdown(w io.Writer, plots []string) error {
 const legend = `Medians of alternating rounds. In brackets: our figure divided by that one,
 round by round, and of those the median. **Bold** is the best lock of the row, of
 those known to be safe; ▼ marks where that is not ours, with how far ours is
-behind. Floors are bare system calls. Unsafe locks let two in. Neither compete.
+behind. The strongest rival is the best lock of the row that is none of ours.
+Floors are bare system calls. Unsafe locks let two in. Neither compete.
 
 `
 
 func (r *Run) goalsTable(b *strings.Builder) {
-	b.WriteString("## Must be shown\n\n| | target | measured | met |\n|---|---|---|---|\n")
+	if len(r.Goals) == 0 {
+		return
+	}
+	b.WriteString("## The project's own targets\n\n" + goalsNote + "\n| | target | measured | met |\n|---|---|---|---|\n")
 	for _, g := range r.Goals {
 		fmt.Fprintf(b, "| %d | %s | %s | %s |\n", g.Item, g.Target, g.Measured, g.Met)
 	}
-	b.WriteByte('\n')
 }
+
+const goalsNote = `What the project set itself, some of it before anything was measured. They say
+nothing about what a program needs.
+`
 
 func (r *Run) contestantsTable(b *strings.Builder) {
 	b.WriteString("## Contestants\n\n| column | what |\n|---|---|\n")
@@ -65,7 +74,7 @@ type row struct {
 }
 
 func (r *Run) section(b *strings.Builder, s Section) {
-	rows, columns := r.rows(s.Scenario)
+	rows, all := r.rows(s.Scenario)
 	if len(rows) == 0 {
 		return
 	}
@@ -73,6 +82,24 @@ func (r *Run) section(b *strings.Builder, s Section) {
 	if s.Note != "" {
 		fmt.Fprintf(b, "%s\n\n", s.Note)
 	}
+	chosen := []Contestant{r.contestant(Ours), strongestRival}
+	for _, key := range s.Beside {
+		i := slices.IndexFunc(all, func(c Contestant) bool { return c.Key == key })
+		if i >= 0 {
+			chosen = append(chosen, all[i])
+		}
+	}
+	ours := slices.DeleteFunc(slices.Clone(rows), func(row row) bool { return row.of(Ours) == nil })
+	r.table(b, ours, chosen)
+	b.WriteString("<details><summary>All contestants</summary>\n\n")
+	r.table(b, rows, all)
+	b.WriteString("</details>\n\n")
+}
+
+// strongestRival is a column in which every row has another contestant.
+var strongestRival = Contestant{Short: "strongest rival"}
+
+func (r *Run) table(b *strings.Builder, rows []row, columns []Contestant) {
 	b.WriteString("| | |")
 	for _, c := range columns {
 		fmt.Fprintf(b, " %s |", c.Short)
@@ -112,18 +139,27 @@ func (r *Run) rows(scenario string) (rows []row, columns []Contestant) {
 }
 
 func (r *Run) cell(row row, c Contestant) string {
+	theirs := r.strongest(row, Contestant.rival)
+	if c == strongestRival {
+		if theirs == nil {
+			return ""
+		}
+		c = r.contestant(theirs.Contestant)
+		return c.Short + ": " + r.cell(row, c)
+	}
 	v := row.of(c.Key)
 	if v == nil {
 		return ""
 	}
 	text := Format(v.Median, v.Metric.Unit)
-	best, bestIs := r.best(row)
-	if bestIs && tied(v.Median, best) {
-		if !c.Floor && !c.Unsafe {
-			text = "**" + text + "**"
-		}
-	} else if bestIs && c.Key == Ours {
-		text += " ▼" + behind(v.Median, best, row.metric.Better)
+	best := r.strongest(row, Contestant.competes)
+	switch {
+	case theirs == nil:
+		// Nobody is there to be compared with.
+	case tied(v.Median, best.Median) && c.competes():
+		text = "**" + text + "**"
+	case !tied(v.Median, best.Median) && c.Key == Ours:
+		text += " ▼" + behind(v.Median, best.Median, row.metric.Better)
 	}
 	if v.AgainstOurs > 0 && row.metric.Better != Neither {
 		text += " (" + times(v.AgainstOurs) + ")"
@@ -153,22 +189,29 @@ func (row row) of(contestant string) *Value {
 	return row.values[i]
 }
 
-// best returns the best figure among the safe locks of a row, if there is more
-// than one.
-func (r *Run) best(row row) (best float64, is bool) {
+// strongest returns the best figure of a row, of those that are asked for; nil if
+// there is none.
+func (r *Run) strongest(row row, of func(Contestant) bool) (best *Value) {
 	if row.metric.Better == Neither {
-		return 0, false
+		return nil
 	}
-	n := 0
 	for _, c := range r.Contestants {
 		v := row.of(c.Key)
-		if v == nil || c.Floor || c.Unsafe {
+		if v == nil || !of(c) {
 			continue
 		}
-		if n == 0 || (v.Median < best) == (row.metric.Better == Less) && v.Median != best {
-			best = v.Median
+		if best == nil || v.Median != best.Median && (v.Median < best.Median) == (row.metric.Better == Less) {
+			best = v
 		}
-		n++
 	}
-	return best, n > 1
+	return best
+}
+
+// rowOf returns the row of a metric under a condition, empty if there is none.
+func rowOf(rows []row, kase, metric string) row {
+	i := slices.IndexFunc(rows, func(o row) bool { return o.kase == kase && o.metric.Name == metric })
+	if i < 0 {
+		return row{}
+	}
+	return rows[i]
 }

@@ -4,6 +4,7 @@ package report
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/filelock-go/filelock/bench/internal/stats"
@@ -58,13 +59,26 @@ type Value struct {
 	AgainstOurs float64 `json:",omitempty"`
 }
 
-// Section is what is said about one scenario.
-type Section struct{ Scenario, Title, Note string }
+// rival: a lock to compare with, no variant of ours and no floor.
+func (c Contestant) rival() bool { return c.competes() && !strings.HasPrefix(c.Key, Ours) }
 
-// Curve is one line of a plot, or one group of bars.
+// competes: neither is it a floor, nor does it let two in.
+func (c Contestant) competes() bool { return !c.Floor && !c.Unsafe }
+
+// Section is what is said about one scenario.
+type Section struct {
+	Scenario, Title, Note string
+	// Beside are the keys of who has a column in the table beside ours and the
+	// strongest rival: with two, and the two columns that name the row, a table
+	// is no wider than six.
+	Beside   [2]string
+	Compared []Comparison
+}
+
+// Curve is one contestant's line of a plot, or its group of bars.
 type Curve struct {
-	Plot, Name string
-	X, Y       []float64
+	Plot, Contestant string
+	X, Y             []float64
 }
 
 // Run is everything that one run measured.
@@ -156,7 +170,16 @@ func (r *Run) Name(cs ...Contestant) {
 	}
 }
 
-// Describe adds a scenario's title and note.
+// contestant returns the one that has a key.
+func (r *Run) contestant(key string) Contestant {
+	i := slices.IndexFunc(r.Contestants, func(c Contestant) bool { return c.Key == key })
+	if i < 0 {
+		return Contestant{Key: key, Name: key, Short: key}
+	}
+	return r.Contestants[i]
+}
+
+// Describe adds what is said about a scenario.
 func (r *Run) Describe(s Section) { r.Sections = append(r.Sections, s) }
 
 // Plot adds a curve.

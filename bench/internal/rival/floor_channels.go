@@ -10,7 +10,7 @@ import (
 // come first served, and can be cancelled: a mutex, and a channel for each that
 // waits. No lock between processes comes with it, so it excludes nobody else.
 var ChannelFloor = Rival{
-	Key: "floor-channels", Name: "floor: a line of channels, nothing on disk", Floor: true, Shared: true,
+	Key: "floor-channels", Name: "floor: a line of channels", Floor: true, Shared: true,
 	Open: func(string) (Lock, error) { return &channelFloor{}, nil },
 }
 

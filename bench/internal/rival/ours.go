@@ -23,11 +23,14 @@ var oursUnrested = Rival{
 	Open: func(path string) (Lock, error) { return openOurs(path, filelock.WithLinger(0)) },
 }
 
-// OursIn is ours with the queue in another directory.
+// OursIn is ours with the queue in another directory, and a new ticket for each
+// passage.
 func OursIn(queueDir string) Rival {
 	return Rival{
-		Key: "filelock-queuedir", Name: "filelock, WithQueueDir", Shared: true, Recovers: true,
-		Open: func(path string) (Lock, error) { return openOurs(path, filelock.WithQueueDir(queueDir)) },
+		Key: "filelock-queuedir", Name: "filelock, WithQueueDir, WithLinger(0)", Shared: true, Recovers: true,
+		Open: func(path string) (Lock, error) {
+			return openOurs(path, filelock.WithQueueDir(queueDir), filelock.WithLinger(0))
+		},
 	}
 }
 

@@ -16,6 +16,10 @@ var command = Scenario{
 	Title: "The command",
 	Note: "`filelock run TARGET true` beside util-linux's `flock FILE true`, from start to\n" +
 		"end, and `true` alone. Eight at once: the time for all, divided by eight.",
+	Beside: [2]string{"floor-true"},
+	Compared: []report.Comparison{
+		{Text: "The command with a free lock", Case: "free", Metric: commandTime.Name},
+	},
 	run: runCommand,
 }
 

@@ -17,6 +17,10 @@ var cpu = Scenario{
 queue. Those that do not poll are measured side by side; pollers one at a time
 for half a second, times ten. The floor is processes, or goroutines, that wait
 for nothing.`,
+	Beside: [2]string{"gofrs-try10", "floor-idle"},
+	Compared: []report.Comparison{
+		{Text: "CPU time of 64 processes that wait for 5 s", Case: "64 processes", Metric: cpuTime.Name},
+	},
 	run: runCPU,
 }
 

@@ -18,6 +18,10 @@ passes the lock on at once. A wake-up is a thread of a waiting process that went
 to sleep again, for whatever reason; Go's monitor thread does not count. Descriptors, threads and bytes are what each
 waiter adds to an idle process. Linux lets a user have 128 inotify instances by
 default; 200 processes that wait on one lock are more.`,
+	Beside: [2]string{"gofrs", "gofrs-try10"},
+	Compared: []report.Comparison{
+		{Text: "The time for each hand-off when 200 waiting processes drain", Case: "200 processes", Metric: handoffTime.Name},
+	},
 	run: runDrain,
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/filelock-go/filelock/bench/internal/report"
 	"github.com/filelock-go/filelock/bench/internal/rival"
 )
 
@@ -18,6 +19,11 @@ of its own. On an
 ext4 without a journal the creation of a file takes longer the more were deleted
 of late, until that is written to the disk. So the row "after syncfs" has the same
 with that done.`,
+	Beside: [2]string{"filelock-nolinger", "floor-rest"},
+	Compared: []report.Comparison{
+		{Text: "A free lock, used again and again", Case: "disk", Metric: passage.Name},
+		{Text: "The first use of a free lock", Case: "disk", Metric: passage.Name, Key: "filelock-nolinger"},
+	},
 	run: runFree,
 }
 

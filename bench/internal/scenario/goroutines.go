@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 
+	"github.com/filelock-go/filelock/bench/internal/report"
 	"github.com/filelock-go/filelock/bench/internal/rival"
 	"github.com/filelock-go/filelock/bench/internal/worker"
 )
@@ -15,6 +16,10 @@ wait counts those that were not over at the end. Jain's index is of the
 acquisitions by goroutine. The floor is a first come, first served line of
 channels in memory, so it shows what the scheduler's switches alone take, and
 how long they make somebody wait at the worst.`,
+	Beside: [2]string{"mutex-gofrs", "floor-channels"},
+	Compared: []report.Comparison{
+		{Text: "Acquisitions by 64 goroutines of a process", Case: "disk, 64 goroutines", Metric: acquisitions.Name},
+	},
 	run: runGoroutines,
 }
 

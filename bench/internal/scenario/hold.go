@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/filelock-go/filelock/bench/internal/report"
 	"github.com/filelock-go/filelock/bench/internal/rival"
 	"github.com/filelock-go/filelock/bench/internal/worker"
 )
@@ -14,6 +15,10 @@ var hold = Scenario{
 	Note: `16 processes, each holding for the given time (it sleeps). What is missing from
 100 % is hand-offs, and pollers asleep while the lock is free. Over 100 % is two
 inside at once. A time of 0 is the scenario before this.`,
+	Beside: [2]string{"gofrs", "gofrs-try10"},
+	Compared: []report.Comparison{
+		{Text: "The part of the time that a lock is held which 16 processes want for 1 ms each", Case: "disk, 16 processes, 1 ms", Metric: heldPart.Name},
+	},
 	run: runHold,
 }
 

@@ -15,6 +15,10 @@ var kill = Scenario{
 	Title: "From kill -9 to the next holder",
 	Note: `A holder is killed while one process waits. The plain rule never recovers by
 itself and is left out.`,
+	Beside: [2]string{"gofrs", "gofrs-try10"},
+	Compared: []report.Comparison{
+		{Text: "From the kill -9 of a holder to the next holder", Case: "disk", Metric: killTime.Name},
+	},
 	run: runKill,
 }
 

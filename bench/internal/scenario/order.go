@@ -17,6 +17,10 @@ var order = Scenario{
 	Note: `16 waiters arrive one after the other behind a holder, and hold 1 ms each. Of
 their 120 pairs, so many were served in the other order, not counting those that
 asked within a millisecond.`,
+	Beside: [2]string{"gofrs", "gofrs-try10"},
+	Compared: []report.Comparison{
+		{Text: "Pairs of 16 processes, of 120, that were served in the wrong order", Case: "processes 4 ms apart", Metric: inversions.Name},
+	},
 	run: runOrder,
 }
 

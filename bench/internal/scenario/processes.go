@@ -23,6 +23,10 @@ waiting for one another. A third, "floor: queue", is our whole protocol in bare
 calls: it excludes and keeps the order as ours does, but sees no death and cannot
 be cancelled. "Worst-off process" is how far that one's acquisitions are from the
 mean. A wake-up is a thread that went to sleep again, Go's monitor thread apart.`,
+	Beside: [2]string{"gofrs", "floor-queue"},
+	Compared: []report.Comparison{
+		{Text: "The time until one of 16 processes hands over to another", Case: "disk, 16 processes", Metric: handoffTime.Name},
+	},
 	run: runProcesses,
 }
 
@@ -175,12 +179,7 @@ func runRing(f *worker.Fleet, poller bool, lasts time.Duration) (turns, elapsed 
 }
 
 func (b *Bench) plotShares(r rival.Rival, acquired []float64) {
-	switch r.Key {
-	case report.Ours, "gofrs", "gofrs-try10":
-	default:
-		return
-	}
-	c := report.Curve{Plot: "shares", Name: r.Name}
+	c := report.Curve{Plot: "shares", Contestant: r.Key}
 	all := sum(acquired)
 	for i, n := range acquired {
 		c.X = append(c.X, float64(i))
@@ -193,7 +192,7 @@ func (b *Bench) plotWaits(r rival.Rival, h *stats.Histogram) {
 	if h == nil || h.N == 0 {
 		return
 	}
-	c := report.Curve{Plot: "waits", Name: r.Name}
+	c := report.Curve{Plot: "waits", Contestant: r.Key}
 	ns, part := h.CDF()
 	for i := range ns {
 		c.X = append(c.X, ns[i]/1e3)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/filelock-go/filelock/bench/internal/report"
 	"github.com/filelock-go/filelock/bench/internal/rival"
 	"github.com/filelock-go/filelock/bench/internal/worker"
 )
@@ -20,25 +21,36 @@ ms) its ticket rests in between. In the busy directory somebody else creates and
 removes a file a thousand times a second. Then two processes that come at random
 moments (Poisson), spin for 100 µs while they hold the lock, and together ask for so
 much of its capacity: how long they wait.`,
+	Beside: [2]string{"filelock-nolinger", "floor-rest"},
+	Compared: []report.Comparison{
+		{Text: "A free lock, used every 10 ms", Case: "disk, every 10 ms", Metric: passage.Name},
+	},
 	run: runResting,
 }
 
 func runResting(b *Bench) error {
 	rs := rival.Select("filelock", "filelock-nolinger", "gofrs")
-	b.name(rs...)
+	withFloor := append(rs[:len(rs):len(rs)], rival.RestFloor)
+	b.name(withFloor...)
+	var xs []float64
+	var cases []string
 	for _, fs := range b.filesystems {
 		for _, every := range []time.Duration{
 			time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond,
 		} {
-			kase := fmt.Sprintf("%s, every %v", fs.name, every)
-			if err := b.atIntervals(fs, rs, kase, every); err != nil {
+			kase := fmt.Sprintf("%s, every %s", fs.name, report.Format(float64(every), report.Nanoseconds))
+			if err := b.atIntervals(fs, withFloor, kase, every); err != nil {
 				return err
+			}
+			if fs == b.disk() {
+				xs, cases = append(xs, float64(every)/1e3), append(cases, kase)
 			}
 		}
 		if err := b.busyDirectory(fs, rs); err != nil {
 			return err
 		}
 	}
+	b.curve("resting", passage.Name, withFloor, xs, cases)
 	return b.atRandom(rs)
 }
 

@@ -26,6 +26,8 @@ import (
 // Scenario is one situation.
 type Scenario struct {
 	Name, Title, Note string
+	Beside            [2]string // see report.Section
+	Compared          []report.Comparison
 	run               func(*Bench) error
 }
 
@@ -64,7 +66,9 @@ func Run(c Config) (_ *report.Run, err error) {
 			continue
 		}
 		b.scenario = s.Name
-		b.Run.Describe(report.Section{Scenario: s.Name, Title: s.Title, Note: s.Note})
+		b.Run.Describe(report.Section{
+			Scenario: s.Name, Title: s.Title, Note: s.Note, Beside: s.Beside, Compared: s.Compared,
+		})
 		if err := s.run(b); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -170,7 +174,7 @@ func (b *Bench) name(rs ...rival.Rival) {
 // these conditions.
 func (b *Bench) curve(plot, metric string, rs []rival.Rival, xs []float64, cases []string) {
 	for _, r := range rs {
-		c := report.Curve{Plot: plot, Name: r.Name}
+		c := report.Curve{Plot: plot, Contestant: r.Key}
 		for i, x := range xs {
 			if v := b.Run.Find(b.scenario, cases[i], metric, r.Key); v != nil {
 				c.X = append(c.X, x)

@@ -56,3 +56,32 @@ func TestQuickRunOfSome(t *testing.T) {
 		t.Errorf("no JSON (%v)", err)
 	}
 }
+
+func TestTextsNameContestants(t *testing.T) {
+	known := func(key string) bool { return shorts[key] != "" || key == "" || key == "floor-true" }
+	for _, s := range All() {
+		if len(s.Compared) == 0 {
+			t.Errorf("%s: nothing is said of it in words", s.Name)
+		}
+		for _, c := range s.Compared {
+			if !known(c.Key) {
+				t.Errorf("%s: no contestant %q", s.Name, c.Key)
+			}
+		}
+		for _, key := range s.Beside {
+			if !known(key) {
+				t.Errorf("%s: no contestant %q", s.Name, key)
+			}
+		}
+	}
+	for _, p := range Pictures() {
+		if n := len(p.Lines); n == 0 || n > report.MaxLines {
+			t.Errorf("%s: %d lines", p.File, n)
+		}
+		for _, key := range p.Lines {
+			if key == "" || !known(key) {
+				t.Errorf("%s: no contestant %q", p.File, key)
+			}
+		}
+	}
+}
