@@ -24,7 +24,7 @@ var Steps = []string{
 }
 
 // RestSteps are those of a ticket that rests.
-var RestSteps = []string{"Rest", "Times"}
+var RestSteps = []string{"Rest", "Restamp", "Times"}
 
 // stepped is a TicketDir that tells of its steps.
 type stepped struct {
@@ -73,6 +73,11 @@ func (s *stepped) Rest() (err error) {
 	return s.TicketDir.Rest()
 }
 
+func (s *stepped) Restamp(above queue.Number, rests bool) (n queue.Number, err error) {
+	defer s.step("Restamp", s.Name())()
+	return s.TicketDir.Restamp(above, rests)
+}
+
 func (s *stepped) Times() (t queue.Times, err error) {
 	defer s.step("Times", s.Name())()
 	return s.TicketDir.Times()
@@ -101,6 +106,11 @@ func (s *stepped) Stat(name string) (p ticketdir.Probe, err error) {
 func (s *stepped) Reclaim(o *ticketdir.Other) (err error) {
 	defer s.step("Reclaim", o.Name())()
 	return s.TicketDir.Reclaim(o)
+}
+
+func (s *stepped) ReclaimAtRest(o *ticketdir.Other) (err error) {
+	defer s.step("Reclaim", o.Name())()
+	return s.TicketDir.ReclaimAtRest(o)
 }
 
 func (s *stepped) RemoveDead(name string) (err error) {

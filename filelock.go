@@ -307,6 +307,9 @@ func (l *FileLock) newHold() *hold {
 	l.mu.Lock()
 	h := l.spare
 	l.spare = nil
+	if h != nil {
+		h.uses++
+	}
 	l.mu.Unlock()
 	if h != nil {
 		return h

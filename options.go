@@ -108,15 +108,19 @@ func WithBatch(d time.Duration) Option {
 // the lock back, to come back to it: the default is 50 ms, and 0 is never.
 //
 // A lock that one process uses again and again then costs a few cheap system
-// calls instead of a new file each time. Such a ticket rests: nobody holds the lock,
-// the next contender removes it at sight, and a try is not refused for it. It rests
-// only from the second use within d on, so a lock that is used once leaves nothing
-// behind; and after d without use it is removed. A process that ends before that
-// leaves one empty file, which the next contender removes; Close does so at once.
+// calls instead of a new file each time. Such a ticket rests: nobody holds the lock
+// by it, the next contender removes it, and a try is not refused for it. While
+// others wait it rests at the tail of the queue, and its owner gets in line from
+// there. It rests only from the second use within d on, so a lock that is used once
+// leaves nothing behind; and after d without use it is removed. A process that ends
+// before that leaves one empty file, which the next contender removes; Close removes
+// it at once. Of several times that are given for one path, the last one used counts.
 //
-// Tickets rest on local filesystems of Linux only, and neither with WithLease or
-// WithPlainPeers nor once Witness was called. While one rests, the directory is
-// open, and cannot be unmounted.
+// Tickets rest on local filesystems of Linux only, and only where whoever comes can
+// see that and remove them: not in sticky directories such as /tmp, nor with a file
+// mode that is not for all to read; nor with WithLease or WithPlainPeers, nor once
+// Witness was called. While one rests, the directory is open, and cannot be
+// unmounted.
 func WithLinger(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {

@@ -17,6 +17,7 @@ type Timer struct {
 
 	used bool // since Over was last asked
 	set  bool // a call of Expire is to come
+	next *time.Timer
 }
 
 // Used notes a use that has just ended.
@@ -24,8 +25,26 @@ func (t *Timer) Used() {
 	t.used = true
 	if !t.set {
 		t.set = true
-		time.AfterFunc(t.After, t.Expire)
+		t.next = time.AfterFunc(t.After, t.Expire)
 	}
+}
+
+// Hurry has the thing be kept no longer than that from now on.
+func (t *Timer) Hurry(after time.Duration) {
+	shorter := after < t.After
+	t.After = after
+	if t.set && shorter && t.next.Stop() {
+		t.next.Reset(after)
+	}
+}
+
+// Stop is for when there is nothing to close any more. A call of Expire may
+// come nevertheless, if it has begun.
+func (t *Timer) Stop() {
+	if t.set && t.next.Stop() {
+		t.set = false
+	}
+	t.used = false
 }
 
 // Over is asked by Expire, and reports whether the thing is to be closed. If

@@ -14,15 +14,11 @@ import (
 // given up at least, so that others may remove it, and it is tried again in the
 // background: nobody has to look after it.
 func (p *Passage) Leave() error {
-	p.cfg.Site.passages.Add(-1)
-	return p.leave()
-}
-
-func (p *Passage) leave() error {
 	if p.abandoned.Load() {
 		return nil // the call that was abandoned sees to it
 	}
 	p.kept.close()
+	p.setHeld(nil)
 	err := p.removeInTime()
 	gone := errors.Is(err, queue.ErrGone)
 	if unanswered(err) {
@@ -75,10 +71,9 @@ func (p *Passage) remove() error {
 	return err
 }
 
-// restOrRemove is remove for one who may come back, unless others of this process
-// are on their way.
+// restOrRemove is remove for one who may come back.
 func (p *Passage) restOrRemove() (err error) {
-	if !p.entered.Load() || !p.cfg.mayRest() || p.cfg.Site.passages.Load() > 0 {
+	if !p.entered.Load() || !p.cfg.mayRest() {
 		return p.remove()
 	}
 	p.rested, err = p.contender.Rest()
@@ -124,5 +119,13 @@ func (pl *place) removeLater(after time.Duration) {
 	})
 }
 
-// Witness implements turn.Witnessed.
-func (p *Passage) Witness() (*os.File, error) { return p.dir.Witness() }
+// Witness implements turn.Witnessed. The place may be another passage's by now.
+func (p *Passage) Witness() (*os.File, error) {
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held == nil {
+		return nil, os.ErrClosed
+	}
+	return held.Witness()
+}

@@ -1,7 +1,10 @@
 package passage
 
 import (
+	"errors"
+	"io/fs"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -71,6 +74,62 @@ func TestRest(t *testing.T) {
 	})
 }
 
+// TestPassesOn: where others are in line, a ticket rests at the tail, and gets in
+// line again from there.
+func TestPassesOn(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		other := queue.Ticket{Name: n.foreign(), Number: queue.Number{Sec: 1}}
+		s := restScene(t, func(_ int, d *fakeDir) {
+			d.others = []queue.Ticket{other}
+			d.on("stat", func(int) error { return fs.ErrNotExist })
+		})
+		for range 5 {
+			s.use(t)
+		}
+		require.Equal(t, []int{1, 1}, s.counts("create"))
+		require.Equal(t, []int{1, 0}, s.counts("remove"))
+		require.Equal(t, []int{0, 4}, s.counts("pass on"))
+		require.Equal(t, []int{0, 3}, s.counts("requeue"))
+		require.Equal(t, []int{0, 0}, s.counts("rest"), "nobody is marked for being alone")
+		require.Equal(t, []int{1, 4}, s.counts("settle"), "each time through the doorway")
+		time.Sleep(testLinger)
+		synctest.Wait()
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+	})
+}
+
+// TestPassesOnInVain: a ticket that cannot rest at the tail is removed, and the
+// holder learns whether it was there until then.
+func TestPassesOnInVain(t *testing.T) {
+	n := &names{self: identity(t)}
+	for name, tt := range map[string]struct {
+		passOn, remove, want error
+	}{
+		"not here":            {errors.ErrUnsupported, nil, nil},
+		"gone":                {queue.ErrGone, queue.ErrGone, turn.ErrLost},
+		"neither nor removed": {syscall.EIO, syscall.EROFS, syscall.EROFS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := restScene(t, func(i int, d *fakeDir) {
+					d.others = []queue.Ticket{{Name: n.foreign(), Number: queue.Number{Sec: 1}}}
+					d.on("stat", func(int) error { return fs.ErrNotExist })
+					if i == 1 {
+						d.on("pass on", nth(1, tt.passOn)).on("remove", nth(1, tt.remove))
+					}
+				})
+				s.use(t)
+				p := New(&s.cfg)
+				require.NoError(t, p.Join(t.Context()))
+				require.NoError(t, p.Wait(t.Context()))
+				require.ErrorIs(t, p.Leave(), tt.want)
+				time.Sleep(time.Second)
+			})
+		})
+	}
+}
+
 // TestNoRest where a ticket must not, or need not, be kept.
 func TestNoRest(t *testing.T) {
 	for name, alter := range map[string]func(*Config){
@@ -97,22 +156,6 @@ func TestNoRest(t *testing.T) {
 				s.use(t)
 			}
 			require.Equal(t, []int{0, 0, 0}, s.counts("rest"))
-		})
-	})
-	t.Run("another of this process waits", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s := restScene(t)
-			s.use(t)
-			holder, next := New(&s.cfg), New(&s.cfg)
-			require.NoError(t, holder.Join(t.Context()))
-			require.NoError(t, holder.Wait(t.Context()))
-			require.NoError(t, next.Join(t.Context()))
-			require.NoError(t, holder.Leave())
-			require.Equal(t, []int{0, 0, 0}, s.counts("rest"))
-			require.NoError(t, next.Wait(t.Context()))
-			require.NoError(t, next.Leave())
-			require.Equal(t, []int{0, 0, 1}, s.counts("rest"))
-			require.NoError(t, s.cfg.Site.GiveUp())
 		})
 	})
 	t.Run("too many rest", func(t *testing.T) {
@@ -165,7 +208,6 @@ func TestComesBackInVain(t *testing.T) {
 		"the directory's times cannot be read": func(d *fakeDir) {
 			d.on("times", nth(4, syscall.EIO)).on("list", nth(2, syscall.EIO))
 		},
-		"the path leads elsewhere": func(d *fakeDir) { d.elsewhere = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -198,27 +240,77 @@ func nth(n int, err error) func(int) error {
 	}
 }
 
-// TestDoubt: the times of a directory that lies on others are not trusted for
-// longer than half of the linger time.
+// TestDoubt: the directory's times are not trusted for longer than half of the
+// linger time.
 func TestDoubt(t *testing.T) {
-	for _, stacks := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			s := restScene(t, func(_ int, d *fakeDir) { d.stacks = stacks })
-			s.use(t)
-			s.use(t)
-			began := s.dirs[1].count("list")
-			s.use(t)
-			require.Equal(t, began, s.dirs[1].count("list"), "the times tell")
-			time.Sleep(testLinger/2 + 1)
-			s.use(t)
-			if stacks {
-				require.Greater(t, s.dirs[1].count("list"), began)
-			} else {
-				require.Equal(t, began, s.dirs[1].count("list"))
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t)
+		s.use(t)
+		s.use(t)
+		began := s.dirs[1].count("list")
+		s.use(t)
+		require.Equal(t, began, s.dirs[1].count("list"), "the times tell")
+		time.Sleep(testLinger/2 + 1)
+		s.use(t)
+		require.Equal(t, began+1, s.dirs[1].count("list"))
+		s.use(t)
+		require.Equal(t, began+1, s.dirs[1].count("list"))
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
+}
+
+// TestLingers: the shortest linger time that was asked for last counts, and nothing
+// is to come after a rest that was given up.
+func TestLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t)
+		s.cfg.Linger = time.Hour
+		s.use(t)
+		s.use(t)
+		s.cfg.Linger = testLinger
+		s.use(t)
+		time.Sleep(testLinger + 1)
+		synctest.Wait()
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+
+		s.cfg.Linger = time.Hour
+		s.use(t)
+		s.use(t)
+		require.NoError(t, s.cfg.Site.GiveUp())
+		resting.mu.Lock()
+		require.Empty(t, resting.sites)
+		resting.mu.Unlock()
+	})
+}
+
+// TestTriesOfWhoComesBack: who comes back to its ticket is seen to be inside for a
+// moment, and a try that sees that fails. One of the two must succeed.
+func TestTriesOfWhoComesBack(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		other := n.foreign()
+		s := restScene(t)
+		s.use(t)
+		s.use(t)
+		// Another one, far ahead, of which nothing shows that it will go.
+		d := s.dirs[1]
+		d.others = []queue.Ticket{{Name: other, Number: queue.Number{Sec: 1}}}
+		s.cfg.Site.rest.place.contender.Doubt()
+		var left atomic.Bool
+		d.on("stat", func(int) error {
+			if left.Load() {
+				return fs.ErrNotExist
 			}
-			require.NoError(t, s.cfg.Site.GiveUp())
+			return nil
 		})
-	}
+		time.AfterFunc(100*time.Millisecond, func() { left.Store(true) }) // it gives up
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		require.NoError(t, p.Try(t.Context()))
+		require.NoError(t, p.Leave())
+		require.Equal(t, 1, d.count("requeue"))
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
 }
 
 // TestRestIsLeftInTheBackground: a ticket at rest that cannot be removed is tried

@@ -145,16 +145,13 @@ func (a *actor) contend() {
 // pass is one passage through the queue. It reports whether it was robbed of
 // its place before its turn had come, and has to start anew.
 func (a *actor) pass() (again bool) {
-	if a.rests != nil && a.comeBack() {
+	o, c, inside := a.join()
+	if c == nil {
 		return false
 	}
-	o := &own{actor: a}
-	c := queue.New(o, o, a.w.mode == Plain)
-	if a.w.plan.rests {
-		c.MayRest()
-	}
-	if err := c.Join(); err != nil {
-		a.expect(err, errFault)
+	if inside {
+		a.hold(o)
+		a.leaveOrRest(o, c)
 		return false
 	}
 	try := a.w.plan.tryers > 0 && a.w.rng.IntN(a.w.plan.tryers) == 0
@@ -175,6 +172,26 @@ func (a *actor) pass() (again bool) {
 	}
 	a.leave(c)
 	return again
+}
+
+// join takes a place in the queue, or comes back to the own ticket; then it may be
+// inside at once. It returns nil if it could do neither.
+func (a *actor) join() (o *own, c *queue.Contender, inside bool) {
+	if a.rests != nil {
+		if r, inside := a.comeBack(); r != nil {
+			return r.own, r.contender, inside
+		}
+	}
+	o = &own{actor: a}
+	c = queue.New(o, o, a.w.mode == Plain)
+	if a.w.plan.rests {
+		c.MayRest()
+	}
+	if err := c.Join(); err != nil {
+		a.expect(err, errFault)
+		return nil, nil, false
+	}
+	return o, c, false
 }
 
 func (a *actor) enter(c *queue.Contender, try bool) error {

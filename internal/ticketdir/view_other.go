@@ -160,3 +160,6 @@ func (o *Other) Entered() (bool, error) {
 
 // Remove removes the ticket.
 func (v *View) Reclaim(o *Other) error { return v.RemoveDead(o.name) }
+
+// ReclaimAtRest is not called: no ticket rests here.
+func (v *View) ReclaimAtRest(o *Other) error { return v.Reclaim(o) }
