@@ -25,8 +25,8 @@ func update(ctx context.Context, db string) error {
 		return migrate(ctx, db)
 	})
 	var busy *filelock.BusyError
-	if errors.As(err, &busy) && busy.Holder.Path != "" { // "": it had just left
-		log.Printf("in the way of %s: pid %d on %s", db, busy.Holder.PID, busy.Holder.Host)
+	if errors.As(err, &busy) && busy.Holder.Path != "" { // "": whoever it was had just left
+		log.Printf("in the way of %s: %s", db, busy.Holder) // its Host, PID and State are fields
 	}
 	return err
 }
