@@ -76,7 +76,8 @@ func WithPollInterval(d time.Duration) Option {
 
 // WithTimeout limits each blocking acquisition to d; it then fails with an
 // error that matches ErrTimeout and context.DeadlineExceeded. The default, and
-// 0, is no limit but the context's.
+// 0, is no limit but the context's. TryLock and TryAcquire do not wait, and know no
+// such limit.
 func WithTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
