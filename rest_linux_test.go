@@ -376,6 +376,41 @@ func TestDeletedWhileHeldAtRest(t *testing.T) {
 		require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
 		require.NoError(t, use(l, 1))
 	}
+
+	// The directory's times tell by now that nothing has changed.
+	time.Sleep(settling)
+	require.NoError(t, use(l, 1))
+	acquire(t, l)
+	require.NoError(t, os.Remove(filepath.Join(dir, tickets(t, dir)[0])))
+	require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
+}
+
+// TestRestsBesideOthers: what else happens in the directory is no reason to make
+// another ticket.
+func TestRestsBesideOthers(t *testing.T) {
+	l, dir := atRest(t)
+	want := tickets(t, dir)
+	other := filepath.Join(dir, "unrelated")
+	for range 5 {
+		acquire(t, l)
+		require.NoError(t, touch(other))
+		require.NoError(t, l.Unlock())
+		require.NoError(t, os.Remove(other))
+		require.NoError(t, use(l, 1))
+		require.Equal(t, want, tickets(t, dir))
+	}
+}
+
+// TestRestIsOver: a place that was given up is not come back to.
+func TestRestIsOver(t *testing.T) {
+	l, dir := atRest(t)
+	before := tickets(t, dir)
+	filelock.GiveUpRests()
+	require.Empty(t, tickets(t, dir))
+	require.NoError(t, use(l, 2))
+	after := tickets(t, dir)
+	require.Len(t, after, 1)
+	require.NotEqual(t, before, after)
 }
 
 // TestReplacedWhileResting: it is no use to come back to a directory that the path
@@ -529,6 +564,27 @@ func TestReaderOfRest(t *testing.T) {
 	require.NoError(t, l.Unlock())
 	owner.Go()
 	owner.Expect("rests")
+}
+
+// TestWitnessOfWhatIsGivenBack: whoever asks while the lock is given back gets
+// nothing, and nothing stays open.
+func TestWitnessOfWhatIsGivenBack(t *testing.T) {
+	var l *filelock.FileLock
+	t.Cleanup(filelock.AtSteps(func(step, _ string) {
+		if step == "after Witness" {
+			require.NoError(t, l.Unlock())
+		}
+	}))
+	l = newLock(t, target(t), filelock.WithLinger(0))
+	acquire(t, l)
+	before, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	f, err := l.Witness()
+	require.Nil(t, f)
+	require.ErrorIs(t, err, filelock.ErrNotLocked)
+	after, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	require.Len(t, after, len(before)-1, "the ticket was closed")
 }
 
 // manyAtRestChild has the tickets of many locks at rest, takes the last

@@ -1,6 +1,7 @@
 package passage
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"slices"
@@ -71,6 +72,10 @@ func TestRest(t *testing.T) {
 		time.Sleep(testLinger)
 		s.use(t)
 		require.Equal(t, []int{0, 5, 0}, s.counts("rest"), "it comes first again")
+		time.Sleep(time.Hour)
+		resting.mu.Lock()
+		defer resting.mu.Unlock()
+		require.Empty(t, resting.sites)
 	})
 }
 
@@ -228,6 +233,37 @@ func TestComesBackInVain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestComesBackAsItself: a place is looked after by whoever came back to it, and
+// not by the one who left it.
+func TestComesBackAsItself(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t, func(i int, d *fakeDir) {
+			if i == 1 {
+				d.on("enter", nth(2, queue.ErrGone))
+			}
+			if i == 2 {
+				d.others = []queue.Ticket{{Name: n.lives(), Number: queue.Number{Sec: 1}}}
+			}
+		})
+		s.use(t)
+		s.use(t)
+		before := len(s.steps())
+		var told []turn.Step
+		cfg := s.cfg
+		cfg.Observe = func(e turn.Event) { told = append(told, e.Step) }
+		p := New(&cfg)
+		require.NoError(t, p.Join(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, p.Wait(ctx), context.DeadlineExceeded)
+		require.Contains(t, told, turn.Waits)
+		require.Len(t, s.steps(), before)
+		require.NoError(t, p.Leave())
+		settle()
+	})
 }
 
 // nth fails the n-th call.

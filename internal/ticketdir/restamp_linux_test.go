@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
@@ -108,4 +109,45 @@ func TestReclaimAtRest(t *testing.T) {
 	require.Equal(t, liveness.Free, entry)
 	_, err = o.Enter()
 	require.NoError(t, err, "it is let in")
+}
+
+// TestGivenUpAndRemoved: from the moment at which a marked ticket's locks are given
+// up anybody may remove it, and no turn is lost by that.
+func TestGivenUpAndRemoved(t *testing.T) {
+	o := inside(t, t.TempDir())
+	require.NoError(t, o.Rest())
+	_, err := o.Enter()
+	require.NoError(t, err)
+	withLocks(t, func(_, _ int, lock int16, _ int64, call func() (int16, error)) (int16, error) {
+		inTheWay, err := call()
+		if lock == unix.F_UNLCK {
+			require.NoError(t, os.Remove(o.Path()))
+		}
+		return inTheWay, err
+	})
+	require.NoError(t, o.Remove())
+}
+
+// TestMarksAreLost on a filesystem that keeps no access times: there no ticket
+// rests.
+func TestMarksAreLost(t *testing.T) {
+	for name, rest := range map[string]func(o *Own) error{
+		"alone":       (*Own).Rest,
+		"at the tail": func(o *Own) error { _, err := o.Restamp(queue.Number{}, true); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			was := setTimes
+			t.Cleanup(func() { setTimes = was })
+			setTimes = func(dir int, name string, _, modified queue.Number) error {
+				return was(dir, name, numberAt(time.Now()), modified)
+			}
+			dir := t.TempDir()
+			o := inside(t, dir)
+			require.True(t, o.MayRest())
+			require.ErrorIs(t, rest(o), errors.ErrUnsupported)
+			require.False(t, o.MayRest())
+			require.NoError(t, o.Remove())
+			require.False(t, inside(t, dir).MayRest(), "it is known of the directory")
+		})
+	}
 }
