@@ -244,10 +244,15 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 		return nil
 	}
 	var tail turn.Passage
-	if w != nil {
-		tail = l.joinTail(w.attempt)
+	var err error
+	if w != nil && l.requeue(p) {
+		tail = p
+	} else {
+		if w != nil {
+			tail = l.joinTail(w.attempt)
+		}
+		err = l.leave(p)
 	}
-	err := l.leave(p)
 	l.front = nil
 	if tail != nil && l.waiters.n == 0 { // all gave up meanwhile
 		l.leave(tail)
@@ -255,6 +260,18 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 	}
 	l.next(given{passage: tail})
 	return err
+}
+
+// requeue exchanges the turn for a place at the tail, if that can be done. l.mu is
+// held, but not meanwhile.
+func (l *Line) requeue(p turn.Passage) bool {
+	r, ok := p.(turn.Requeuer)
+	if !ok || p.Lost() {
+		return false
+	}
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	return r.Requeue()
 }
 
 // joinTail takes a place for those behind, before the old one is given up. If it

@@ -81,6 +81,29 @@ func (p *Passage) restOrRemove() (err error) {
 	return err
 }
 
+// Requeue implements turn.Requeuer.
+func (p *Passage) Requeue() bool {
+	if !p.cfg.mayRest() || !p.cfg.Site.prompt.Load() {
+		return false
+	}
+	p.setHeld(nil)
+	if !p.contender.Requeue() {
+		p.setHeld(p.dir)
+		return false
+	}
+	p.kept.close()
+	p.quiet()
+	if p.cfg.Observe != nil {
+		p.tellLeft()
+		p.since = time.Now()
+		p.tell(turn.Event{Step: turn.Enqueued})
+	}
+	p.entered.Store(false)
+	p.restarts, p.watching, p.failing = nil, "", failing{}
+	p.try, p.vain, p.spread, p.reaped, p.passed, p.again = false, false, false, false, false, false
+	return true
+}
+
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
 	p.kept.close()

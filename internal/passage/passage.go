@@ -158,6 +158,7 @@ type Passage struct {
 var (
 	_ turn.Passage   = (*Passage)(nil)
 	_ turn.Witnessed = (*Passage)(nil)
+	_ turn.Requeuer  = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -101,6 +102,39 @@ func TestPassesOn(t *testing.T) {
 		time.Sleep(testLinger)
 		synctest.Wait()
 		require.Equal(t, []int{1, 1}, s.counts("remove"))
+	})
+}
+
+// TestRequeue: a turn is exchanged for the place at the tail in one call, and the
+// passage goes on as if it had joined just then.
+func TestRequeue(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t, func(_ int, d *fakeDir) {
+			d.others = []queue.Ticket{{Name: n.foreign(), Number: queue.Number{Sec: 1}}}
+			d.on("stat", func(int) error { return fs.ErrNotExist })
+		})
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		require.NoError(t, p.Wait(t.Context()))
+		require.False(t, p.Requeue(), "the first one leaves nothing")
+		require.Equal(t, turn.Inside, p.Report().First.State)
+		require.NoError(t, p.Leave())
+
+		p = New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		for range 3 {
+			require.NoError(t, p.Wait(t.Context()))
+			require.True(t, p.Requeue())
+			_, err := p.Witness()
+			require.ErrorIs(t, err, os.ErrClosed)
+			require.Equal(t, turn.Alive, p.Report().First.State)
+		}
+		require.Equal(t, []int{0, 3}, s.counts("requeue"))
+		require.Equal(t, []int{1, 3}, s.counts("settle"))
+		require.NoError(t, p.Leave(), "without a turn")
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+		require.Equal(t, []turn.Step{turn.Released, turn.Enqueued, turn.Left}, s.steps()[len(s.steps())-3:])
 	})
 }
 

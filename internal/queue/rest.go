@@ -104,14 +104,26 @@ func (c *Contender) Resume() (inside bool, err error) {
 			return alone, err
 		}
 	}
+	return false, c.again()
+}
+
+// Requeue is Rest and Resume in one, for one who knows that it is not alone and
+// wants another turn. It reports whether it got in line anew; if not, Leave is next.
+func (c *Contender) Requeue() bool {
+	// A marked ticket may rest, and be gone, only when its locks are given up.
+	return c.mayRest && (!c.marked || c.comeIn() == nil) && c.again() == nil
+}
+
+// again gets in line anew with the ticket that is there.
+func (c *Contender) again() error {
 	n, err := c.dir.Restamp(c.own.Number, false)
 	if err != nil {
-		return false, err
+		return err
 	}
 	c.setOwn(Ticket{Name: c.own.Name, Number: n})
 	c.setAhead(nil)
 	c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil
-	return false, nil
+	return nil
 }
 
 // isAlone reports whether the own ticket is the only one.

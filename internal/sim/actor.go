@@ -155,15 +155,16 @@ func (a *actor) pass() (again bool) {
 		return false
 	}
 	try := a.w.plan.tryers > 0 && a.w.rng.IntN(a.w.plan.tryers) == 0
-	err := a.enter(c, try)
-	for a.resumes(err) {
-		err = a.enter(c, false)
+	err := a.wait(c, try)
+	for err == nil {
+		a.hold(o)
+		if !a.requeues(c) {
+			a.leaveOrRest(o, c)
+			return false
+		}
+		err = a.wait(c, false)
 	}
 	switch {
-	case err == nil:
-		a.hold(o)
-		a.leaveOrRest(o, c)
-		return false
 	case a.file.robbed && (errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved)):
 		again = true
 	case errors.Is(err, queue.ErrTop) && a.w.plan.atEnd:
@@ -172,6 +173,15 @@ func (a *actor) pass() (again bool) {
 	}
 	a.leave(c)
 	return again
+}
+
+// wait goes through the queue, or gives up.
+func (a *actor) wait(c *queue.Contender, try bool) error {
+	err := a.enter(c, try)
+	for a.resumes(err) {
+		err = a.enter(c, false)
+	}
+	return err
 }
 
 // join takes a place in the queue, or comes back to the own ticket; then it may be

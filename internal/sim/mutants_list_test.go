@@ -228,7 +228,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "R15: gets in line with its old number", file: "rest.go", mode: Queue, kind: Overtaken,
-		edits: []edit{{"	n, err := c.dir.Restamp(c.own.Number, false)\n	if err != nil {\n		return false, err\n	}\n", "	n := c.own.Number\n"}},
+		edits: []edit{{"	n, err := c.dir.Restamp(c.own.Number, false)\n	if err != nil {\n		return err\n	}\n", "	n := c.own.Number\n"}},
 	},
 	{
 		name: "R15: gets in line without the doorway", file: "rest.go", mode: Queue, kind: Overlap,

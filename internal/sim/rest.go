@@ -44,6 +44,15 @@ func (a *actor) leaveOrRest(o *own, c *queue.Contender) {
 	}
 }
 
+// requeues exchanges the turn for the place at the tail, now and then.
+func (a *actor) requeues(c *queue.Contender) bool {
+	if !a.w.plan.rests || a.w.rng.IntN(4) > 0 {
+		return false
+	}
+	a.createdAt, a.settledAt, a.admitted = a.w.steps, never, false
+	return c.Requeue()
+}
+
 // comeBack comes back to the own ticket, and reports whether it could. If not,
 // the ticket is gone. If it is inside, that is over when it returns.
 func (a *actor) comeBack() (r *resting, inside bool) {
