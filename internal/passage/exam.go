@@ -144,6 +144,9 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = t.Number.Max(probe.Number)
+	if x.beside != nil && x.beside.Compare(e.ticket.Number) < 0 {
+		head = false // it has got in line behind us meanwhile
+	}
 	known := x.memory.knows(t.Name)
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {

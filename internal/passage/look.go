@@ -28,7 +28,10 @@ func (c *Config) openView() (view, func(), error) {
 }
 
 func (p *Passage) examiner() examiner {
-	return p.cfg.examiner(p.dir)
+	x := p.cfg.examiner(p.dir)
+	own := p.contender.Own()
+	x.beside = &own.Number
+	return x
 }
 
 // Look implements queue.Others.
@@ -43,7 +46,6 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	if last && p.passed && p.risen(t, own) {
 		return t, queue.Gone, nil
 	}
-	x.beside = &own.Number
 	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
 	defer p.keep(&e)
 	switch {

@@ -143,8 +143,9 @@ func (w *watch) waitBlind(ctx context.Context) error {
 				w.p.again = true
 				return ctx.Err()
 			}
-			if !slices.ContainsFunc(remaining, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
-				return ctx.Err()
+			as := func(t queue.Ticket) bool { return t == w.until }
+			if !slices.ContainsFunc(remaining, as) {
+				return ctx.Err() // it is gone, or has risen
 			}
 		}
 		if n := len(remaining); n != w.ahead {

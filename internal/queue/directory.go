@@ -72,8 +72,9 @@ type Directory interface {
 	// Settled reports whether t lies so far back that no change from now on can
 	// have t for its time.
 	Settled(t Times) bool
-	// Remaining returns those of ts that a listing begun now still shows. It
-	// may use the memory of ts for that.
+	// Remaining returns those of ts that a listing begun now still shows. Their
+	// numbers are those of ts, or were read after it began. It may use the memory of
+	// ts for that.
 	Remaining(ts []Ticket) ([]Ticket, error)
 	// Remove gives up the entry lock and removes the own ticket. ErrGone: it was
 	// gone already, before the entry lock was given up if it had that.

@@ -244,6 +244,7 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 			if remaining, err = c.dir.Remaining(slices.Clone(remaining)); err != nil {
 				return err
 			}
+			remaining = slices.DeleteFunc(remaining, c.own.Before)
 		}
 		c.setAhead(remaining)
 		waited = waited || moved

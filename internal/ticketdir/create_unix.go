@@ -37,7 +37,7 @@ func (o *Own) create() (string, error) {
 		h.release()
 		return "", err
 	}
-	o.h, o.fd, o.name = h, fd, path[len(o.q.Dir)+1:]
+	o.h, o.fd, o.file, o.name = h, fd, path, path[len(o.q.Dir)+1:]
 	o.placed = !o.lockless
 	o.id, o.listings = fileID{}, listings{changes: 1} // nothing of a ticket before
 	if h.followsOpen {
