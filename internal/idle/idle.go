@@ -4,7 +4,11 @@
 // passage. So one timer asks, now and then, whether there was a use.
 package idle
 
-import "time"
+import (
+	"time"
+
+	"github.com/filelock-go/filelock/internal/bubble"
+)
 
 // Timer calls back about one thing. Its owner's mutex guards it.
 type Timer struct {
@@ -17,13 +21,16 @@ type Timer struct {
 
 	used bool // since Over was last asked
 	set  bool // a call of Expire is to come
+	// bubbled: that call is to come in a bubble of testing/synctest, and may never
+	// come, because timers end with their bubble.
+	bubbled bool
 }
 
 // Used notes a use that has just ended.
 func (t *Timer) Used() {
 	t.used = true
-	if !t.set {
-		t.set = true
+	if !t.set || t.bubbled {
+		t.set, t.bubbled = true, bubble.Inside()
 		time.AfterFunc(t.After, t.Expire)
 	}
 }

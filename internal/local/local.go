@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -52,7 +53,23 @@ type waiter struct {
 }
 
 // idle are waiters for later use, their channels empty.
-var idle = sync.Pool{New: func() any { return &waiter{turn: make(chan given, 1)} }}
+var idle = sync.Pool{New: func() any { return newWaiter() }}
+
+func newWaiter() *waiter { return &waiter{turn: make(chan given, 1)} }
+
+// waiterFor returns an attempt's waiter. In a bubble of testing/synctest it is a new
+// one each time: nobody outside may come upon its channel. To know that costs a look
+// at the clock. (A sync.WaitGroup in place of the channel belongs to no bubble while
+// nobody waits, but is slower by as much.)
+func waiterFor(a Attempt) (w *waiter, bubbled bool) {
+	if bubbled = bubble.Inside(); bubbled {
+		w = newWaiter()
+	} else {
+		w = idle.Get().(*waiter)
+	}
+	w.attempt = a
+	return w, bubbled
+}
 
 // given is what a waiter gets: the lock, or the lead with a passage that has
 // joined already, or nil.
@@ -69,13 +86,13 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 		l.mu.Unlock()
 		return l.lead(ctx, a, nil)
 	}
-	w := idle.Get().(*waiter)
-	w.attempt = a
+	w, bubbled := waiterFor(a)
 	l.waiters.push(w)
 	l.mu.Unlock()
 	t, ok := l.await(ctx, w)
-	w.attempt = nil
-	idle.Put(w)
+	if w.attempt = nil; !bubbled {
+		idle.Put(w)
+	}
 	if !ok {
 		return nil, ctx.Err()
 	}
