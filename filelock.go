@@ -128,8 +128,8 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
 	}
-	l.log = journal{log: cfg.log, path: target}
-	if cfg.log != nil {
+	l.log = newJournal(&cfg, target, &l.passage)
+	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
 	}
 	return l, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,8 +37,14 @@ func inBubbles(t *testing.T, f func(t *testing.T)) {
 func crowd(t *testing.T, l *filelock.FileLock, opts ...filelock.Option) {
 	const goroutines, turns = 8, 20
 	impatient := newLock(t, l.Path(), append(opts, filelock.WithTimeout(time.Microsecond))...)
-	inside := 0
-	pass := func(context.Context) error { inside++; return nil } // a race if two are inside
+	var inside atomic.Int32 // two lines hand over by files, of which the race detector knows nothing
+	pass := func(context.Context) error {
+		if n := inside.Add(1); n != 1 {
+			t.Errorf("%d are inside", n)
+		}
+		inside.Add(-1)
+		return nil
+	}
 	var group sync.WaitGroup
 	for i := range goroutines {
 		group.Go(func() {
@@ -48,16 +55,14 @@ func crowd(t *testing.T, l *filelock.FileLock, opts ...filelock.Option) {
 					err = l.Do(t.Context(), pass)
 				case 1:
 					if err = l.Acquire(context.Background()); err == nil {
-						pass(nil)
-						err = l.Unlock()
+						err = errors.Join(pass(nil), l.Unlock())
 					}
 				case 2:
 					err = impatient.Do(t.Context(), pass)
 				case 3:
 					var release func() error
 					if release, err = l.Hold(t.Context()); err == nil {
-						pass(nil)
-						err = release()
+						err = errors.Join(pass(nil), release())
 					}
 				}
 				if err != nil && !errors.Is(err, filelock.ErrTimeout) {
@@ -67,7 +72,6 @@ func crowd(t *testing.T, l *filelock.FileLock, opts ...filelock.Option) {
 		})
 	}
 	group.Wait()
-	require.Positive(t, inside)
 }
 
 // TestBubbles: whatever one bubble did with a lock, the next one can use it, and

@@ -21,18 +21,31 @@ type Timer struct {
 
 	used bool // since Over was last asked
 	set  bool // a call of Expire is to come
-	// bubbled: that call is to come in a bubble of testing/synctest, and may never
-	// come, because timers end with their bubble.
-	bubbled bool
+	// due is when that is, in a bubble of testing/synctest: timers end with their
+	// bubble, and then it never comes. Zero outside of bubbles.
+	due time.Time
 }
 
 // Used notes a use that has just ended.
 func (t *Timer) Used() {
 	t.used = true
-	if !t.set || t.bubbled {
-		t.set, t.bubbled = true, bubble.Inside()
-		time.AfterFunc(t.After, t.Expire)
+	if t.set && !t.overdue() {
+		return
 	}
+	t.set, t.due = true, time.Time{}
+	if now := time.Now(); bubble.Made(now) {
+		t.due = now.Add(t.After)
+	}
+	time.AfterFunc(t.After, t.Expire)
+}
+
+// overdue reports whether the call that is to come should have come.
+func (t *Timer) overdue() bool {
+	if t.due.IsZero() {
+		return false
+	}
+	now := time.Now()
+	return !bubble.Made(now) || now.After(t.due)
 }
 
 // Over is asked by Expire, and reports whether the thing is to be closed. If

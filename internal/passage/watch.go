@@ -33,7 +33,9 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
 	if p.cfg.Observe != nil {
-		p.tell(turn.Event{Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}})
+		p.tell(turn.Event{
+			Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}, Ahead: p.Report(),
+		})
 	}
 	prompt := p.dir.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
