@@ -164,9 +164,9 @@ func (l *Line) Report(more int) (r turn.Report) {
 // decline passes on what came too late; others are behind us.
 func (l *Line) decline(t given) {
 	if t.granted {
-		l.Release(t.passage, 0)
+		_ = l.Release(t.passage, 0)
 	} else {
-		l.abdicate(t.passage)
+		_ = l.abdicate(t.passage)
 	}
 }
 
@@ -176,7 +176,7 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 	if p == nil {
 		p = a.New()
 		if err := p.Join(ctx); err != nil {
-			l.abdicate(nil)
+			_ = l.abdicate(nil)
 			return nil, err
 		}
 	}
@@ -194,7 +194,7 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 		return nil, withLeaving(err, l.abdicate(p))
 	}
 	leaving := p.Leave()
-	l.abdicate(nil)
+	_ = l.abdicate(nil)
 	return nil, withLeaving(err, leaving)
 }
 
@@ -267,7 +267,7 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 	err := l.leave(p)
 	l.front = nil
 	if tail != nil && l.waiters.n == 0 { // all gave up meanwhile
-		l.leave(tail)
+		_ = l.leave(tail)
 		tail = nil
 	}
 	l.next(given{passage: tail})

@@ -207,7 +207,7 @@ func (p *Passage) joinInTime(ctx context.Context) error {
 		return err
 	})
 	if err != nil && !p.abandoned.Load() && joined {
-		p.leave() // it came just too late
+		_ = p.leave() // it came just too late
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (s *Site) comeBack(cfg *Config) *place {
 		pl.contender.Doubt()
 	}
 	if !pl.dir.InPlace() {
-		pl.leave()
+		_ = pl.leave()
 		return nil
 	}
 	return pl
@@ -91,7 +91,7 @@ func (s *Site) keep(pl *place, cfg *Config) {
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
 	if old != nil { // of a lock with another mode
-		old.leave()
+		_ = old.leave()
 	}
 }
 
@@ -108,7 +108,7 @@ func (s *Site) expire() {
 	}
 	s.rest.mu.Unlock()
 	if old != nil {
-		old.leave()
+		_ = old.leave()
 	}
 }
 
@@ -171,7 +171,7 @@ func (r *resters) giveUp() (some bool) {
 		s.rest.place = nil
 		s.rest.mu.Unlock()
 		if old != nil {
-			old.leave()
+			_ = old.leave()
 			some = true
 		}
 	}

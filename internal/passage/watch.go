@@ -51,7 +51,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	if w.polls = bubble.Inside() && p.ownProcess(name); w.polls {
 		return w
 	}
-	told := false
+	var told bool
 	if ahead > many && !name.Plain {
 		told = w.Listen(name.Nonce, name.PID)
 	} else {

@@ -118,7 +118,7 @@ func (v *View) Reclaim(o *Other) error {
 		case err != nil:
 			return wrap("lock", o.path(), err)
 		}
-		defer unbarEntry(o.fd)
+		defer func() { _ = unbarEntry(o.fd) }()
 	}
 	return v.RemoveDead(o.name)
 }

@@ -310,6 +310,6 @@ func (w *watch) stop() {
 		return
 	}
 	delete(n.watches, w.wd)
-	unix.InotifyRmWatch(n.fd, uint32(w.wd))
+	_, _ = unix.InotifyRmWatch(n.fd, uint32(w.wd))
 	n.rest()
 }
