@@ -180,20 +180,37 @@ func requireLog(t *testing.T, opt filelock.Option, take func() []logged) {
 // TestLogLevels: nothing below a logger's level is written, whatever another one
 // beside it wants; each has all that it wants.
 func TestLogLevels(t *testing.T) {
-	zapped, fromZap := throughZap(zap.WarnLevel)
-	slogged, fromSlog := throughSlog(slog.LevelDebug)
-	replaced, fromReplaced := throughSlog(slog.LevelDebug)
-	l := newLock(t, target(t), replaced, zapped, slogged)
-	require.NoError(t, l.TryLock())
-	require.NoError(t, os.Remove(filepath.Join(filepath.Dir(l.Path()), tickets(t, filepath.Dir(l.Path()))[0])))
-	require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
-	messages := func(entries []logged) (all []string) {
-		for _, e := range entries {
-			all = append(all, e.msg)
+	all := []string{"enqueue", "acquire", "release", "lost"}
+	warnings := []string{"lost"}
+	for _, tt := range []struct {
+		zap, slog         bool // at debug level, or else at warn
+		wantZap, wantSlog []string
+	}{
+		{true, true, all, all}, {true, false, all, warnings}, {false, true, warnings, all}, {false, false, warnings, warnings},
+	} {
+		zapLevel, slogLevel := zap.WarnLevel, slog.LevelWarn
+		if tt.zap {
+			zapLevel = zap.DebugLevel
 		}
-		return all
+		if tt.slog {
+			slogLevel = slog.LevelDebug
+		}
+		zapped, fromZap := throughZap(zapLevel)
+		slogged, fromSlog := throughSlog(slogLevel)
+		replaced, fromReplaced := throughSlog(slog.LevelDebug)
+		l := newLock(t, target(t), replaced, zapped, slogged)
+		require.NoError(t, l.TryLock())
+		require.NoError(t, os.Remove(filepath.Join(filepath.Dir(l.Path()), tickets(t, filepath.Dir(l.Path()))[0])))
+		require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
+		require.Equal(t, tt.wantZap, messages(fromZap()))
+		require.Equal(t, tt.wantSlog, messages(fromSlog()))
+		require.Empty(t, fromReplaced(), "the last of a kind counts")
 	}
-	require.Equal(t, []string{"lost"}, messages(fromZap()))
-	require.Equal(t, []string{"enqueue", "acquire", "release", "lost"}, messages(fromSlog()))
-	require.Empty(t, fromReplaced(), "the last of a kind counts")
+}
+
+func messages(entries []logged) (all []string) {
+	for _, e := range entries {
+		all = append(all, e.msg)
+	}
+	return all
 }
