@@ -3,6 +3,7 @@ package filelock
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 )
 
@@ -37,6 +38,7 @@ type config struct {
 	queueDir   string
 	mode       fs.FileMode
 	log        Logger
+	slog       *slog.Logger
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -148,12 +150,32 @@ func WithReentrant() Option {
 // warn level what an operator may want to know: reclaim (a ticket of a dead or
 // stalled owner was removed), lost, and left behind (a ticket could not be
 // removed). The default logs nothing. A *zap.Logger is a Logger.
+//
+// Every entry has the fields path (the target) and ticket (the name of the ticket's file
+// without "<target>.lock." and ".pid"). A wait says for whose ticket (for, host, pid), who
+// is first in the queue and so holds the lock, most likely (holder_host, holder_pid), and
+// which position the own ticket has, where the holder's is 1. The logger is named
+// "filelock", behind the name that log has; there is no caller, which would be in this
+// package.
 func WithLogger(log Logger) Option {
 	return optionFunc(func(c *config) error {
 		if log == nil {
 			return fmt.Errorf("%w: logger is nil", ErrInvalid)
 		}
 		c.log = log
+		return nil
+	})
+}
+
+// WithSlog is WithLogger for log/slog: it has the same events written, at the same
+// levels and with the same fields, and "filelock" as the field logger. Each of the
+// two options adds to the other; of several of the same kind the last one counts.
+func WithSlog(log *slog.Logger) Option {
+	return optionFunc(func(c *config) error {
+		if log == nil {
+			return fmt.Errorf("%w: logger is nil", ErrInvalid)
+		}
+		c.slog = log
 		return nil
 	})
 }

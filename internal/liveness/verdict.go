@@ -208,7 +208,7 @@ func (id Identity) judgeFree(e Evidence, ask func(int, uint64) Process) Verdict 
 
 // gone returns the verdict on a process that is no more.
 func gone(pid int, p Process) (Verdict, bool) {
-	reason := ""
+	var reason string
 	switch p {
 	case ProcessGone:
 		reason = "pid %d is gone"

@@ -339,8 +339,6 @@ func release(t testing.TB, l *local.Line, a *acquiring, batch time.Duration) {
 // bubble runs a test of one line in one world, with fake time.
 func bubble(t *testing.T, f func(t *testing.T, l *local.Line, w *world)) {
 	t.Helper()
-	defer local.ForgetWaiters()
-	local.ForgetWaiters()
 	synctest.Test(t, func(t *testing.T) {
 		l, w := new(local.Line), newWorld()
 		f(t, l, w)

@@ -113,7 +113,7 @@ func (p *Passage) giveUp() {
 // unheard sees to a removal of whose end nobody hears.
 func (p *Passage) unheard(err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
-		p.dir.Quit()
+		_ = p.dir.Quit()
 		p.removeLater(firstRetry)
 	}
 }
@@ -125,7 +125,7 @@ func (pl *place) leave() error {
 		return nil
 	}
 	if err != nil {
-		pl.dir.Quit()
+		_ = pl.dir.Quit()
 		pl.removeLater(firstRetry)
 	}
 	return err

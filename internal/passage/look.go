@@ -101,7 +101,7 @@ func (p *Passage) noteSwept(e *exam) {
 	case p.sweptSince.IsZero():
 		p.sweptSince = now
 	case now.Sub(p.sweptSince) >= sweptAfter:
-		p.dir.Enter() // which finds our name gone, or else does no harm
+		_, _ = p.dir.Enter() // which finds our name gone, or else does no harm
 		p.sweptSince = now.Add(unlimited)
 	}
 }

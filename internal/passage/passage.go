@@ -199,7 +199,7 @@ func (p *Passage) Join(ctx context.Context) error {
 		return err
 	})
 	if err != nil && !p.abandoned.Load() && joined {
-		p.Leave() // it came just too late
+		_ = p.Leave() // it came just too late
 	}
 	return err
 }

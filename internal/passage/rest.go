@@ -92,7 +92,7 @@ func (s *Site) keep(pl *place, cfg *Config) {
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
 	if old != nil { // of a lock with another mode
-		old.leave()
+		_ = old.leave()
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *Site) expire() {
 	defer s.rest.leaving.Unlock()
 	s.rest.mu.Unlock()
 	if old != nil {
-		old.leave()
+		_ = old.leave()
 	}
 }
 

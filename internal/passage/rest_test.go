@@ -225,9 +225,7 @@ func TestRestOfAnotherMode(t *testing.T) {
 		s := restScene(t)
 		s.use(t)
 		s.use(t)
-		closed := s.cfg
-		closed.Queue.Mode = 0o600
-		s.cfg, closed = closed, s.cfg
+		s.cfg.Queue.Mode = 0o600
 		s.use(t)
 		require.Equal(t, []int{1, 1, 1}, s.counts("create"))
 		require.Equal(t, []int{1, 1, 0}, s.counts("remove"))

@@ -82,7 +82,7 @@ func (o *Own) openNew(h *handle) (fd int, path string, err error) {
 	if err == unix.ENOENT {
 		h.retire() // the directory itself is gone
 	} else {
-		unlinkat(unix.AT_FDCWD, path) // a server may have made it and failed to say so
+		_ = unlinkat(unix.AT_FDCWD, path) // a server may have made it and failed to say so
 	}
 	return -1, "", &fs.PathError{Op: "create", Path: path, Err: err}
 }

@@ -132,7 +132,7 @@ func (v *View) reclaim(o *Other, check func() error) error {
 		case err != nil:
 			return wrap("lock", o.path(), err)
 		}
-		defer unbarEntry(o.fd)
+		defer func() { _ = unbarEntry(o.fd) }()
 		if err := check(); err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	}
 	for _, name := range l.orphans {
 		if slices.Contains(o.orphans, name) {
-			os.Remove(o.path(name))
+			_ = os.Remove(o.path(name))
 		}
 	}
 	o.orphans = l.orphans
@@ -170,7 +170,7 @@ func (o *Own) Remove() error {
 		return err
 	}
 	for _, name := range o.raised {
-		os.Remove(o.path(name))
+		_ = os.Remove(o.path(name))
 	}
 	o.name, o.raised = "", nil
 	return err

@@ -77,7 +77,7 @@ func (o *Own) Witness() (*os.File, error) {
 	o.shared = true
 	var fd int
 	err := again(func() (err error) {
-		fd, err = unix.FcntlInt(uintptr(o.fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err = duplicate(o.fd)
 		return err
 	})
 	if err != nil {

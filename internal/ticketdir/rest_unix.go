@@ -140,9 +140,9 @@ func (o *Own) Times() (queue.Times, error) {
 	return queue.Times{Modified: st.modified, Changed: st.changed}, nil
 }
 
-// wholeSeconds is longer than the units of one second, or of two as on FAT, in
+// coarseStamp is longer than the units of one second, or of two as on FAT, in
 // which some filesystems store times.
-const wholeSeconds = 3 * time.Second
+const coarseStamp = 3 * time.Second
 
 // Settled compares the directory's times with the clock that stamps them. A
 // directory whose times do not follow its changes never settles: it is older
@@ -150,7 +150,7 @@ const wholeSeconds = 3 * time.Second
 func (o *Own) Settled(t queue.Times) bool {
 	last, apart := t.Modified.Max(t.Changed), 3*clockTick()
 	if t.Modified.Nsec == 0 || t.Changed.Nsec == 0 {
-		apart = wholeSeconds
+		apart = coarseStamp
 	}
 	later, ok := last.Add(apart)
 	return ok && t.Modified.Compare(o.born) >= 0 && numberAt(time.Now()).Compare(later) > 0

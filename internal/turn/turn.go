@@ -121,6 +121,7 @@ type Event struct {
 	Step   Step
 	ID     string // of the passage
 	Other  Contender
+	Ahead  Report // of Waits: the first in the queue, and how many are ahead
 	For    time.Duration
 	Err    error
 	Inside bool // it happened while the turn was held
