@@ -28,6 +28,7 @@ type rest struct {
 	mode   fs.FileMode // of its ticket
 	timer  idle.Timer
 	linger time.Duration // that the timer goes by
+	listed bool          // among resting
 	// doubt: the next one to come back looks for itself whether it is alone. An
 	// overlay's times do not show what is changed below it, and a clock that steps
 	// back may give a change the time of another.
@@ -86,7 +87,8 @@ func (s *Site) keep(pl *place, cfg *Config) {
 		s.rest.linger, s.rest.timer.Expire = cfg.Linger, s.expire
 		s.rest.timer.Hurry(cfg.Linger / 2)
 	}
-	if !s.rest.timer.Set() {
+	if !s.rest.listed {
+		s.rest.listed = true
 		resting.add(s)
 	}
 	s.rest.timer.Used()
@@ -105,7 +107,7 @@ func (s *Site) expire() {
 		old, s.rest.place = s.rest.place, nil
 	}
 	if !s.rest.timer.Set() {
-		resting.remove(s)
+		s.unlist()
 	}
 	s.rest.leaving.Lock()
 	defer s.rest.leaving.Unlock()
@@ -115,6 +117,12 @@ func (s *Site) expire() {
 	}
 }
 
+// unlist takes s from those that may have a place at rest. s.rest.mu is held.
+func (s *Site) unlist() {
+	s.rest.listed = false
+	resting.remove(s)
+}
+
 // GiveUp removes the ticket that rests, if any. If that fails it is tried again
 // in the background.
 func (s *Site) GiveUp() (err error) {
@@ -122,9 +130,7 @@ func (s *Site) GiveUp() (err error) {
 	old := s.rest.place
 	s.rest.place, s.rest.left = nil, time.Time{}
 	s.rest.timer.Stop()
-	if !s.rest.timer.Set() {
-		resting.remove(s)
-	}
+	s.unlist()
 	s.rest.mu.Unlock()
 	if old != nil {
 		err = old.leave()

@@ -44,6 +44,13 @@ func (s *scene) use(t *testing.T) {
 	require.NoError(t, p.Leave())
 }
 
+func requireNoneAtRest(t *testing.T) {
+	t.Helper()
+	resting.mu.Lock()
+	defer resting.mu.Unlock()
+	require.Empty(t, resting.sites)
+}
+
 // counts are how often a call was made of each directory.
 func (s *scene) counts(call string) (n []int) {
 	for _, d := range s.dirs {
@@ -74,9 +81,7 @@ func TestRest(t *testing.T) {
 		s.use(t)
 		require.Equal(t, []int{0, 5, 0}, s.counts("rest"), "it comes first again")
 		time.Sleep(time.Hour)
-		resting.mu.Lock()
-		defer resting.mu.Unlock()
-		require.Empty(t, resting.sites)
+		requireNoneAtRest(t)
 	})
 }
 
@@ -345,9 +350,8 @@ func TestLingers(t *testing.T) {
 		s.use(t)
 		s.use(t)
 		require.NoError(t, s.cfg.Site.GiveUp())
-		resting.mu.Lock()
-		require.Empty(t, resting.sites)
-		resting.mu.Unlock()
+		time.Sleep(time.Hour)
+		requireNoneAtRest(t)
 	})
 }
 
