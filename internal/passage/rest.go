@@ -149,7 +149,7 @@ func (s *Site) sacrifice() (some bool) {
 	defer s.rest.leaving.Unlock()
 	s.rest.mu.Unlock()
 	if old != nil {
-		old.leave()
+		_ = old.leave()
 	}
 	return old != nil
 }
