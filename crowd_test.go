@@ -27,9 +27,10 @@ func patientChild(args []string) error {
 	return holdUntilTold(l)
 }
 
-// TestNoInotifyInstanceLeft: where the user has no inotify instance left, the
-// lock still passes on in order, and long before the next poll is due.
-func TestNoInotifyInstanceLeft(t *testing.T) {
+// takeInstances takes all inotify instances that the user has left, until the test
+// ends.
+func takeInstances(t *testing.T) {
+	t.Helper()
 	var taken []int
 	t.Cleanup(func() {
 		for _, fd := range taken {
@@ -48,6 +49,12 @@ func TestNoInotifyInstanceLeft(t *testing.T) {
 	if len(taken) == most {
 		t.Skip("there is no end of inotify instances here")
 	}
+}
+
+// TestNoInotifyInstanceLeft: where the user has no inotify instance left, the
+// lock still passes on in order, and long before the next poll is due.
+func TestNoInotifyInstanceLeft(t *testing.T) {
+	takeInstances(t)
 	path := target(t)
 	var children []*locktest.Child
 	for i := range 6 {

@@ -24,6 +24,7 @@ import (
 func init() {
 	locktest.Register("uses", usesChild)
 	locktest.Register("many at rest", manyAtRestChild)
+	locktest.Register("returns", returnsChild)
 	worldMains["hot"] = worldHot
 	worldMains["waits"] = worldWaits
 	worldMains["unmounts"] = worldUnmounts
@@ -585,6 +586,62 @@ func TestWitnessOfWhatIsGivenBack(t *testing.T) {
 	after, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	require.Len(t, after, len(before)-1, "the ticket was closed")
+}
+
+// returnsChild holds a lock, which it has used before, and gets in line for it again
+// as soon as it has given it back.
+func returnsChild(args []string) error {
+	l, err := filelock.New(args[0], filelock.WithLinger(time.Hour), filelock.WithPollInterval(time.Hour))
+	if err != nil {
+		return err
+	}
+	if err := use(l, 1); err != nil {
+		return err
+	}
+	locktest.Say("ready")
+	for {
+		locktest.Gate()
+		if err := l.Acquire(context.Background()); err != nil {
+			return err
+		}
+		locktest.Say("held")
+		locktest.Gate()
+		if err := l.Unlock(); err != nil {
+			return err
+		}
+	}
+}
+
+// TestReturnsUnseen: who waits without the kernel's word notices that those ahead have
+// left also if their tickets stay, at the tail.
+func TestReturnsUnseen(t *testing.T) {
+	path := target(t)
+	requireRest(t, filepath.Dir(path))
+	var children []*locktest.Child
+	for range 3 {
+		c := locktest.Start(t, "returns", path)
+		c.Expect("ready")
+		children = append(children, c)
+	}
+	a, b, blind := children[0], children[1], children[2]
+	a.Go()
+	a.Expect("held")
+	b.Go()
+	settled(t, path, 2)
+	takeInstances(t)
+	blind.Go()
+	settled(t, path, 3)
+	a.Go()
+	b.Expect("held")
+	a.Go() // once more
+	settled(t, path, 3)
+	time.Sleep(5 * mustBlock) // until it looks at long intervals
+	began := time.Now()
+	b.Go()
+	b.Go()
+	blind.Expect("held")
+	t.Logf("it was let in %v later", time.Since(began).Round(time.Microsecond))
+	require.Less(t, time.Since(began), lateness)
 }
 
 // manyAtRestChild has the tickets of many locks at rest, takes the last

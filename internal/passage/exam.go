@@ -75,6 +75,10 @@ type examiner struct {
 	// beside is the number of the passage that looks: who arrived at about the
 	// same time is most likely in its doorway, as this one just was. nil: nobody.
 	beside *queue.Number
+	// below is what the lowest of all is below, and what has got in line again
+	// meanwhile is not: the own ticket of the passage that looks, or the second
+	// lowest. nil: nothing is known.
+	below *queue.Ticket
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
 }
@@ -92,6 +96,7 @@ type exam struct {
 	// stands in the way. By then our own ticket is gone, too.
 	nameless bool
 	tells    bool // its locks are seen here
+	marked   bool // it rests, or did
 	arrived  bool // just now, so that nothing more was looked at
 	doorway  bool // the owner may still be in its doorway
 	other    other
@@ -144,10 +149,9 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = t.Number.Max(probe.Number)
-	if x.beside != nil && x.beside.Compare(e.ticket.Number) < 0 {
-		head = false // it has got in line behind us meanwhile
-	}
+	head = head && (x.below == nil || e.ticket.Before(*x.below))
 	known := x.memory.knows(t.Name)
+	e.marked = probe.Marked
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
 		return x.failed(e, fs.ErrNotExist)
@@ -266,7 +270,7 @@ func (x *examiner) remove(e *exam) (err error) {
 	switch {
 	case e.other == nil || e.verdict.Expired:
 		err = x.view.RemoveDead(e.ticket.Name)
-	case e.verdict.State == liveness.Resting:
+	case e.marked:
 		err = x.view.ReclaimAtRest(e.other)
 	default:
 		err = x.view.Reclaim(e.other)

@@ -105,6 +105,9 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 	x.thorough = true
 	var errs []error
 	for i, t := range tickets {
+		if i == 0 && len(tickets) > 1 {
+			x.below = &tickets[1]
+		}
 		errs = append(errs, f(&x, t, i == 0))
 	}
 	return errors.Join(errs...)

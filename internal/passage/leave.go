@@ -99,7 +99,7 @@ func (p *Passage) Requeue() bool {
 		p.tell(turn.Event{Step: turn.Enqueued})
 	}
 	p.entered.Store(false)
-	p.restarts, p.watching, p.failing = nil, "", failing{}
+	p.restarts, p.watching, p.failing, p.sweptSince = nil, "", failing{}, time.Time{}
 	p.try, p.vain, p.spread, p.reaped, p.passed, p.again = false, false, false, false, false, false
 	return true
 }

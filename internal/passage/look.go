@@ -30,7 +30,7 @@ func (c *Config) openView() (view, func(), error) {
 func (p *Passage) examiner() examiner {
 	x := p.cfg.examiner(p.dir)
 	own := p.contender.Own()
-	x.beside = &own.Number
+	x.beside, x.below = &own.Number, &own
 	return x
 }
 
@@ -64,7 +64,7 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	if e.verdict.State == liveness.Unknown && !e.arrived || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}
-	if p.try && p.vain && e.verdict.State != liveness.Inside {
+	if p.try && p.vain && !p.someInside(&x, &e) {
 		// It may have seen us come back, taken us for inside, and be about to give
 		// up for that: then nobody would have the lock.
 		return e.ticket, queue.Provisional, nil
@@ -204,6 +204,23 @@ func (p *Passage) Report() turn.Report {
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, first.Name)
 	return turn.Report{First: describe(&p.cfg.Queue, first, name, v), Known: true, Ahead: ahead}
+}
+
+// someInside reports whether e or another one ahead is inside.
+func (p *Passage) someInside(x *examiner, e *exam) bool {
+	if e.verdict.State == liveness.Inside {
+		return true
+	}
+	inside := false
+	for _, t := range p.contender.AllAhead() {
+		if t.Name == e.ticket.Name {
+			continue
+		}
+		o, err := x.look(t, p.kept.find(t.Name), false)
+		inside = inside || err == nil && !o.gone && o.ticket.Before(*x.below) && o.verdict.State == liveness.Inside
+		p.keep(&o)
+	}
+	return inside
 }
 
 func (p *Passage) path(t queue.Ticket) string { return filepath.Join(p.cfg.Queue.Dir, t.Name) }

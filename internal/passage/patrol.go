@@ -50,14 +50,16 @@ func (p *Passage) patrol() error {
 	if err != nil {
 		return err
 	}
-	remaining = slices.DeleteFunc(remaining, p.contender.Own().Before)
+	// Those that have risen are not ahead any more, let alone the lowest.
+	own := p.contender.Own()
+	remaining = slices.DeleteFunc(remaining, own.Before)
 	p.schedulePatrol(len(remaining))
 	x := p.examiner()
 	for _, t := range remaining {
 		e, err := x.look(t, p.kept.find(t.Name), true)
-		removed := err == nil && e.verdict.Removable() && p.reclaim(&x, &e)
+		out := err == nil && (e.gone || own.Before(e.ticket) || e.verdict.Removable() && p.reclaim(&x, &e))
 		p.keep(&e)
-		if err != nil || !removed && !e.gone {
+		if !out {
 			break
 		}
 	}

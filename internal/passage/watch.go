@@ -158,8 +158,9 @@ func (w *watch) waitBlind(ctx context.Context) error {
 				w.p.again = true
 				return ctx.Err()
 			}
-			as := func(t queue.Ticket) bool { return t == w.until }
-			if !slices.ContainsFunc(remaining, as) {
+			own := w.p.contender.Own()
+			ahead := func(t queue.Ticket) bool { return t.Name == w.until.Name && t.Before(own) }
+			if !slices.ContainsFunc(remaining, ahead) {
 				return ctx.Err() // it is gone, or has risen
 			}
 		}

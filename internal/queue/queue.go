@@ -221,6 +221,7 @@ func (c *Contender) passAll(ctx context.Context, try bool) error {
 			if len(c.passed) == 0 {
 				return nil
 			}
+			slices.Reverse(c.passed) // they were met from the nearest on
 			c.setAhead(c.passed)
 			c.passed, last = nil, true
 		}

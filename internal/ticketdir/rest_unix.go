@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/filelock-go/filelock/internal/queue"
 )
 
@@ -94,8 +96,12 @@ func (o *Own) Restamp(above queue.Number, rests bool) (queue.Number, error) {
 	now := numberAt(time.Now())
 	n := now.Max(next)
 	if !rests {
-		if err := o.setBoth(now, n); err != nil {
-			return n, err
+		// By its path: newcomers may have another directory there by now.
+		switch err := setTimes(unix.AT_FDCWD, o.file, now, n); {
+		case err == unix.ENOENT, err == unix.ENOTDIR:
+			return n, queue.ErrGone
+		case err != nil:
+			return n, wrap("chtimes", o.file, err)
 		}
 		// As if it had been created just now.
 		o.marked, o.resting, o.final, o.waited = false, false, false, false
