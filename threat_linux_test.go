@@ -481,9 +481,9 @@ var lies = map[string]struct {
 	},
 	"another's process, in another pid namespace": {
 		plant: func(t *testing.T, path string) string {
-			return plant(t, path, func(n *ticket.Name) { n.PID, n.PIDSpace = os.Getppid(), ticket.HashOf("a lie") })
+			return plant(t, path, func(n *ticket.Name) { n.PID, n.PIDSpace = os.Getpid(), ticket.HashOf("a lie") })
 		},
-		says: fmt.Sprintf(`in the way is .* pid %d, .*dead: nobody has held its locks for .*may not remove its ticket`, os.Getppid()), dead: true,
+		says: fmt.Sprintf(`in the way is .* pid %d, .*dead: nobody has held its locks for .*may not remove its ticket`, os.Getpid()), dead: true,
 	},
 	"a ticket that nobody may read": {
 		plant: func(t *testing.T, path string) string {
