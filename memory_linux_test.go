@@ -205,7 +205,9 @@ func TestManyDead(t *testing.T) {
 			c.Done()
 			t.Logf("%d dead tickets: a deadline of 50 ms was missed by %v at best; a try took %v, %v of the processor", count, late.Round(time.Millisecond), took.Round(time.Millisecond), used.Round(time.Millisecond))
 			require.Equal(t, tt.remain, remain)
-			require.Less(t, late, time.Second) // a try takes longer than that, and cannot be cancelled if nobody looks
+			// Who did not look at its context meanwhile would be as late as a try
+			// is long, on a machine of any speed.
+			require.Less(t, late, took/2)
 			// With n² it takes 14 s of processor time; wall time depends on who else runs.
 			require.Less(t, used, 5*time.Second)
 		})
