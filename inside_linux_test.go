@@ -216,7 +216,7 @@ func (s *siege) round(t *testing.T, quiet time.Duration) time.Duration {
 	t.Helper()
 	dir := shared(t, s.mode)
 	if s.group != 0 {
-		require.NoError(t, os.Chown(dir, -1, s.group))
+		give(t, dir, -1, s.group)
 		require.NoError(t, syscall.Chmod(dir, s.mode)) // a change of owner may clear bits
 	}
 	path := filepath.Join(dir, "target")

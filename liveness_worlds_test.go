@@ -481,6 +481,16 @@ func shared(t *testing.T, mode uint32) string {
 	return dir
 }
 
+// give makes a file another user's or group's, or skips the test.
+func give(t *testing.T, file string, uid, gid int) {
+	t.Helper()
+	err := os.Chown(file, uid, gid)
+	if errors.Is(err, os.ErrPermission) {
+		t.Skipf("no right here to give a file to another user: %v", err)
+	}
+	require.NoError(t, err)
+}
+
 // anotherBoot returns a file that holds another boot id than this machine's.
 func anotherBoot(t *testing.T) string {
 	t.Helper()

@@ -115,11 +115,10 @@ func plantMany(t *testing.T, path string, count, uid int) {
 		n.Nonce = ticket.NewNonce()
 		file := filepath.Join(dir, n.Format(ticket.Prefix(base)))
 		at := past.Add(time.Duration(i))
-		err := errors.Join(touch(file), os.Chtimes(file, at, at))
+		require.NoError(t, errors.Join(touch(file), os.Chtimes(file, at, at)))
 		if uid != 0 {
-			err = errors.Join(err, os.Chown(file, uid, uid))
+			give(t, file, uid, uid)
 		}
-		require.NoError(t, err)
 	}
 }
 

@@ -232,7 +232,7 @@ func TestPlanted(t *testing.T) {
 			bait := plant(t, filepath.Join(dir, "target"), func(n *ticket.Name) { n.PID = unusedPID })
 			ahead := time.Now().Add(time.Hour)
 			require.NoError(t, os.Chtimes(bait, ahead, ahead))
-			require.NoError(t, os.Chown(bait, carol, carol))
+			give(t, bait, carol, carol)
 			c := inWorld(t, p.by, "planter", dir, p.trick)
 			c.Expect("ready")
 			return visitors(t, dir, time.Second, c, a, b, a, b)

@@ -158,7 +158,7 @@ func TestVandals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := shared(t, tt.mode)
-			require.NoError(t, os.Chown(dir, alice, alice))
+			give(t, dir, alice, alice)
 			require.NoError(t, os.Chmod(dir, modeOf(tt.mode)))
 			path := filepath.Join(dir, "target")
 			_, file := watched(t)
@@ -409,7 +409,7 @@ func TestReadersMakeNoTwo(t *testing.T) {
 	requireWorld(t, world{UID: alice}, world{UID: mallory})
 	crowds(t, func(t *testing.T) (*locktest.Guard, []string) {
 		dir := shared(t, 0o775)
-		require.NoError(t, os.Chown(dir, -1, alice))
+		give(t, dir, -1, alice)
 		for at := range 2 {
 			reader := inWorld(t, world{UID: mallory}, "reader", dir, at, "always")
 			reader.Expect("ready")
@@ -529,7 +529,7 @@ func TestCreatorBlocks(t *testing.T) {
 		dir := shared(t, sticky)
 		path := filepath.Join(dir, "target")
 		file := lie.plant(t, path)
-		require.NoError(t, os.Chown(file, mallory, mallory))
+		give(t, file, mallory, mallory)
 		_, guard := watched(t)
 		honest := inWorld(t, world{UID: bob}, "creator", path, guard)
 		said := honest.Line()
