@@ -32,6 +32,10 @@ var (
 	callsFirstRest = tally{"Create": 1, "Times": 4, "List": 2, "Settle": 1, "Enter": 1, "Rest": 1}
 	callsRest      = tally{"Enter": 1, "Times": 3, "Rest": 1}
 
+	// callsTurn are of one who takes turns with another one, from its arrival to
+	// its release: it gets in line again with the ticket that it has.
+	callsTurn = tally{"Enter": 2, "Restamp": 2, "Times": 1, "List": 1, "Settle": 1, "OpenOther": 1}
+
 	// callsBehind are of one who waits behind a holder, from its arrival to
 	// its release, and callsRaised of one who must raise its number too.
 	// The ticket ahead stays open from the first look on.
@@ -155,8 +159,7 @@ func requireAtMost(t testing.TB, limit tally, times int, got tally) {
 // kernels take part, or are not of an acquisition.
 func TestEveryCallIsTold(t *testing.T) {
 	require.ElementsMatch(t, []string{
-		"Again", "Beat", "Entries", "InPlace", "Name", "OneKernel", "Quit", "RemoveDead", "Settled", "Stacks", "Stat", "Tells",
-		"Witness",
+		"Again", "Beat", "Entries", "MayRest", "Name", "OneKernel", "Quit", "ReclaimAtRest", "RemoveDead", "Settled", "Stat", "Tells",
 	}, filelock.UntoldCalls())
 }
 
@@ -203,6 +206,46 @@ func TestCallsOfRestingLock(t *testing.T) {
 	})
 }
 
+// TestCallsOfTurns: two who take turns make no tickets, and look at each other once.
+func TestCallsOfTurns(t *testing.T) {
+	requireTold(t)
+	onEach(t, func(t *testing.T, dir string) {
+		requireRest(t, dir)
+		calls := countCalls(t)
+		r := &row{t: t, path: filepath.Join(dir, "target")}
+		r.join(filelock.WithLinger(time.Hour))
+		r.holds(0)
+		r.join(filelock.WithLinger(time.Hour))
+		calls.waits(t, 1)
+		turn := func() {
+			for holder, next := range []int{1, 0} {
+				looks := calls.all()["OpenOther"]
+				r.leaves(holder)
+				r.holds(next)
+				r.again(holder)
+				eventually(t, "its first look", func() bool { return calls.all()["OpenOther"] > looks })
+			}
+		}
+		turn() // from here on they may rest
+		turn()
+		before := calls.all()
+		for range waiters {
+			turn()
+		}
+		made := calls.all().minus(before)
+		t.Logf("%d turns: %v", 2*waiters, made)
+		requireAtMost(t, callsTurn, 2*waiters, made)
+		require.Zero(t, made["Create"]+made["Remove"])
+		r.leaves(0)
+		r.holds(1)
+		r.leaves(1)
+		for _, l := range r.locks {
+			require.NoError(t, l.Close())
+		}
+		requireNoTickets(t, dir)
+	})
+}
+
 // row are contenders with a ticket each, one behind the other. They do not
 // look at the clock: what they do, they do because they were told.
 type row struct {
@@ -227,12 +270,19 @@ func newRow(t *testing.T, path string, from time.Duration) *row {
 }
 
 // join has one more contender get in line.
-func (r *row) join() {
+func (r *row) join(opts ...filelock.Option) {
 	r.t.Helper()
-	l := newLock(r.t, r.path, filelock.WithLinger(0), filelock.WithPollInterval(time.Hour))
+	l := newLock(r.t, r.path, append([]filelock.Option{filelock.WithLinger(0), filelock.WithPollInterval(time.Hour)}, opts...)...)
 	l.OwnLine()
 	r.locks = append(r.locks, l)
-	r.held = append(r.held, start(func() error { return l.Acquire(r.t.Context()) }))
+	r.held = append(r.held, nil)
+	r.again(len(r.locks) - 1)
+}
+
+// again has contender i get in line once more.
+func (r *row) again(i int) {
+	l := r.locks[i]
+	r.held[i] = start(func() error { return l.Acquire(r.t.Context()) })
 }
 
 // holds waits until contender i holds the lock.

@@ -7,169 +7,49 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/filelock-go/filelock"
 )
 
-// scratch returns a path in a directory of its own, and what removes that.
-func scratch() (path string, remove func()) {
+// This is the README's first example; TestDocsCode compares the two. It has a file
+// of its own so that the package's page shows all of it: of a file with several
+// examples it would show the body of Example only.
+
+// update migrates the database db. Nobody else who takes its lock is inside meanwhile.
+func update(ctx context.Context, db string) error {
+	lock, err := filelock.New(db) // names what is protected; db itself is never touched
+	if err != nil {
+		return err
+	}
+	err = lock.Do(ctx, func(ctx context.Context) error {
+		return migrate(ctx, db)
+	})
+	var busy *filelock.BusyError
+	if errors.As(err, &busy) && busy.Holder.Path != "" { // "": whoever it was had just left
+		log.Printf("in the way of %s: %s", db, busy.Holder) // its Host, PID and State are fields
+	}
+	return err
+}
+
+func migrate(_ context.Context, db string) error {
+	return os.WriteFile(db, []byte("version 2"), 0o666)
+}
+
+func Example() {
 	dir, err := os.MkdirTemp("", "filelock-example-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	return filepath.Join(dir, "db"), func() { os.RemoveAll(dir) }
-}
+	defer os.RemoveAll(dir)
 
-func ExampleFileLock_Do() {
-	path, remove := scratch()
-	defer remove()
-
-	l, err := filelock.New(path)
+	db := filepath.Join(dir, "db")
+	if err := update(context.Background(), db); err != nil {
+		log.Fatal(err)
+	}
+	data, err := os.ReadFile(db)
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = l.Do(context.Background(), func(context.Context) error {
-		fmt.Println("nobody else is here")
-		return nil
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	// Output: nobody else is here
-}
-
-func ExampleFileLock_Acquire_timeout() {
-	path, remove := scratch()
-	defer remove()
-
-	holder, err := filelock.New(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := holder.Acquire(context.Background()); err != nil {
-		log.Fatal(err)
-	}
-
-	l, err := filelock.New(path, filelock.WithTimeout(10*time.Millisecond))
-	if err != nil {
-		log.Fatal(err)
-	}
-	err = l.Acquire(context.Background())
-	var busy *filelock.BusyError
-	if errors.As(err, &busy) {
-		fmt.Println("held by this process:", busy.Holder.PID == os.Getpid())
-		fmt.Println("ahead:", busy.Ahead)
-	}
-	fmt.Println("timeout:", errors.Is(err, filelock.ErrTimeout))
-
-	if err := holder.Unlock(); err != nil {
-		log.Fatal(err)
-	}
-	// Output:
-	// held by this process: true
-	// ahead: 1
-	// timeout: true
-}
-
-func ExampleContextWithOwner() {
-	path, remove := scratch()
-	defer remove()
-
-	l, err := filelock.New(path, filelock.WithReentrant())
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx := filelock.ContextWithOwner(context.Background())
-	err = l.Do(ctx, func(ctx context.Context) error {
-		return l.Do(ctx, func(context.Context) error {
-			fmt.Println("the same owner is in twice")
-			return nil
-		})
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	// Output: the same owner is in twice
-}
-
-func ExampleFileLock_TryLock() {
-	path, remove := scratch()
-	defer remove()
-
-	l, err := filelock.New(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	switch err := l.TryLock(); {
-	case errors.Is(err, filelock.ErrLocked):
-		fmt.Println("somebody else does it already")
-		return
-	case err != nil:
-		log.Fatal(err)
-	}
-	fmt.Println("ours to do")
-	if err := l.Unlock(); err != nil {
-		log.Fatal(err)
-	}
-	// Output: ours to do
-}
-
-func ExampleInspect() {
-	path, remove := scratch()
-	defer remove()
-
-	l, err := filelock.New(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := l.Acquire(context.Background()); err != nil {
-		log.Fatal(err)
-	}
-	q, err := filelock.Inspect(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if holder, ok := q.Holder(); ok {
-		fmt.Println("held by this process:", holder.PID == os.Getpid())
-	}
-	if err := l.Unlock(); err != nil {
-		log.Fatal(err)
-	}
-	// Output: held by this process: true
-}
-
-func ExampleReap() {
-	path, remove := scratch()
-	defer remove()
-
-	// Nobody died, so there is nothing to remove.
-	gone, err := filelock.Reap(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(len(gone))
-	// Output: 0
-}
-
-func ExampleFileLock_Hold() {
-	path, remove := scratch()
-	defer remove()
-
-	l, err := filelock.New(path)
-	if err != nil {
-		log.Fatal(err)
-	}
-	release, err := l.Hold(context.Background())
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Held())
-	if err := release(); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(l.Held())
-	// Output:
-	// true
-	// false
+	fmt.Printf("%s\n", data)
+	// Output: version 2
 }

@@ -1,6 +1,8 @@
 package filelock
 
 import (
+	"os"
+
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -24,7 +26,7 @@ var Steps = []string{
 }
 
 // RestSteps are those of a ticket that rests.
-var RestSteps = []string{"Rest", "Times"}
+var RestSteps = []string{"Rest", "Restamp", "Times", "Witness"}
 
 // stepped is a TicketDir that tells of its steps.
 type stepped struct {
@@ -73,9 +75,19 @@ func (s *stepped) Rest() (err error) {
 	return s.TicketDir.Rest()
 }
 
+func (s *stepped) Restamp(above queue.Number, rests bool) (n queue.Number, err error) {
+	defer s.step("Restamp", s.Name())()
+	return s.TicketDir.Restamp(above, rests)
+}
+
 func (s *stepped) Times() (t queue.Times, err error) {
 	defer s.step("Times", s.Name())()
 	return s.TicketDir.Times()
+}
+
+func (s *stepped) Witness() (f *os.File, err error) {
+	defer s.step("Witness", s.Name())()
+	return s.TicketDir.Witness()
 }
 
 func (s *stepped) Remaining(ts []queue.Ticket) (still []queue.Ticket, err error) {
@@ -101,6 +113,11 @@ func (s *stepped) Stat(name string) (p ticketdir.Probe, err error) {
 func (s *stepped) Reclaim(o *ticketdir.Other) (err error) {
 	defer s.step("Reclaim", o.Name())()
 	return s.TicketDir.Reclaim(o)
+}
+
+func (s *stepped) ReclaimAtRest(o *ticketdir.Other) (err error) {
+	defer s.step("Reclaim", o.Name())()
+	return s.TicketDir.ReclaimAtRest(o)
 }
 
 func (s *stepped) RemoveDead(name string) (err error) {

@@ -54,6 +54,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -69,6 +70,15 @@ import (
 // the lock is not held, nothing is kept but, for a second or two, an open
 // directory and, on Linux after a wait, an inotify instance for all locks; and
 // for the time of WithLinger an empty file, if the lock was used twice within that.
+// The directory is what keeps its filesystem from being unmounted: it is closed half a
+// second to a second after the last use, or by Close at once.
+//
+// It works in bubbles of testing/synctest. A FileLock is for the goroutines of one
+// bubble, or for those outside, at a time: to make it in the bubble that uses it is
+// best. Waiting for goroutines of the same bubble blocks durably, so that time goes
+// on; while others' locks are waited for it stands still or, where they are polled
+// for, runs ahead, and leases with it. What a bubble keeps open when it ends stays open until
+// the next use outside, or Close.
 type FileLock struct {
 	path    string
 	cfg     config
@@ -113,13 +123,13 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers})
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
 	}
-	l.log = journal{log: cfg.log, path: target}
-	if cfg.log != nil {
+	l.log = newJournal(&cfg, target, &l.passage)
+	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
 	}
 	return l, nil
@@ -195,6 +205,9 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 // Unlock gives back what the last Acquire, TryLock or Hold through l took. Any
 // goroutine may call it; each call takes one hold. (Do not mix it with Hold's
 // release on one FileLock.)
+//
+// The directory stays open for up to a second, and a ticket may rest in it
+// (WithLinger): who unmounts the filesystem before that calls Close first.
 //
 // It returns within the time of a few system calls, or after five seconds where
 // the filesystem does not answer. The error is an *Error. It matches
@@ -307,6 +320,9 @@ func (l *FileLock) newHold() *hold {
 	l.mu.Lock()
 	h := l.spare
 	l.spare = nil
+	if h != nil {
+		h.uses++
+	}
 	l.mu.Unlock()
 	if h != nil {
 		return h

@@ -14,12 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/filelock-go/filelock"
-	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 func TestLockAndUnlock(t *testing.T) {
@@ -70,6 +66,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no lease", good, filelock.WithLease(0), filelock.ErrInvalid},
 		{"half a lease", good, filelock.WithLease(1500 * time.Millisecond), filelock.ErrInvalid},
 		{"nil logger", good, filelock.WithLogger(nil), filelock.ErrInvalid},
+		{"nil slog logger", good, filelock.WithSlog(nil), filelock.ErrInvalid},
 		{"write-only mode", good, filelock.WithFileMode(0o222), filelock.ErrInvalid},
 		{"mode with type bits", good, filelock.WithFileMode(fs.ModeDir | 0o700), filelock.ErrInvalid},
 		{"empty queue directory", good, filelock.WithQueueDir(""), filelock.ErrInvalid},
@@ -329,62 +326,6 @@ func TestFileMode(t *testing.T) {
 		require.Equal(t, mode, info.Mode().Perm())
 		require.NoError(t, l.Unlock())
 	}
-}
-
-// TestLog: every step is logged, at debug level, with fields to search by; and
-// what an operator may want to know at warn level.
-func TestLog(t *testing.T) {
-	core, logs := observer.New(zap.DebugLevel)
-	path := target(t)
-	l := newLock(t, path, filelock.WithLogger(zap.New(core)))
-
-	// A lease makes a ticket of its own that l has to wait for.
-	other := newLock(t, path, filelock.WithLease(time.Hour))
-	require.NoError(t, other.TryLock())
-	waiting := start(func() error { return l.Acquire(context.Background()) })
-	eventually(t, "the wait", func() bool { return logs.FilterMessage("wait").Len() > 0 })
-	require.NoError(t, other.Unlock())
-	require.NoError(t, result(t, waiting))
-	require.NoError(t, l.Unlock())
-	var steps []string
-	for _, e := range logs.TakeAll() {
-		steps = append(steps, e.Message)
-		require.Equal(t, zapcore.DebugLevel, e.Level, e.Message)
-		require.Equal(t, l.Path(), e.ContextMap()["path"], e.Message)
-		require.NotEmpty(t, e.ContextMap()["ticket"], e.Message)
-		switch e.Message {
-		case "wait":
-			require.Contains(t, e.ContextMap()["for"], "x3600")
-		case "acquire":
-			require.Contains(t, e.ContextMap(), "waited")
-		case "release":
-			require.Contains(t, e.ContextMap(), "held")
-		}
-	}
-	require.Equal(t, []string{"enqueue", "wait", "acquire", "release"}, steps)
-
-	if identity().PIDSpace == 0 {
-		t.Skip("nothing can be told of pids here")
-	}
-	dead := ticket.Name{Host: identity().Host, PID: 1<<22 + 1, PIDSpace: identity().PIDSpace, Nonce: ticket.NewNonce()}
-	file := filepath.Join(filepath.Dir(path), dead.Format(ticket.Prefix(filepath.Base(path))))
-	require.NoError(t, os.WriteFile(file, nil, 0o666))
-	past := time.Now().Add(-time.Hour)
-	require.NoError(t, os.Chtimes(file, past, past))
-	require.NoError(t, l.TryLock())
-	reclaims := logs.FilterMessage("reclaim").TakeAll()
-	require.Len(t, reclaims, 1)
-	require.Equal(t, zapcore.WarnLevel, reclaims[0].Level)
-	require.Contains(t, reclaims[0].ContextMap()["reason"], "is gone")
-	logs.TakeAll()
-
-	for _, name := range tickets(t, filepath.Dir(path)) {
-		require.NoError(t, os.Remove(filepath.Join(filepath.Dir(path), name)))
-	}
-	require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
-	lost := logs.FilterMessage("lost").TakeAll()
-	require.Len(t, lost, 1)
-	require.Equal(t, zapcore.WarnLevel, lost[0].Level)
 }
 
 // TestPoll: without any notice, looking again is enough.

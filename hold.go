@@ -12,6 +12,7 @@ type hold struct {
 	// named: whoever took it gives back this very one, so that it is not used
 	// again.
 	named bool
+	uses  int // how often it was used before; guarded by FileLock.mu
 }
 
 func (h *hold) lost() <-chan struct{} { return h.grant.passage.Losing() }

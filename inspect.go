@@ -31,7 +31,7 @@ func (q Queue) Holder() (Ticket, bool) {
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait. Of the
-// options only WithQueueDir and WithLogger matter (and WithCreateDirs, which
+// options only WithQueueDir, WithLogger and WithSlog matter (and WithCreateDirs, which
 // creates what is missing here, too).
 //
 // The queue may have changed by the time Inspect returns. The verdicts are

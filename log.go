@@ -1,11 +1,15 @@
 package filelock
 
 import (
+	"context"
+	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -17,87 +21,189 @@ type Logger interface {
 	Core() zapcore.Core
 }
 
-// journal writes what happens at one lock to a logger, or to none.
+// loggerName is the name under which entries are written.
+const loggerName = "filelock"
+
+// sink is where entries go.
+type sink interface {
+	enabled(level slog.Level) bool
+	write(level slog.Level, msg string, fields []slog.Attr)
+}
+
+// zapSink writes to a Logger.
+type zapSink struct{ log Logger }
+
+func zapLevel(level slog.Level) zapcore.Level {
+	if level >= slog.LevelWarn {
+		return zapcore.WarnLevel
+	}
+	return zapcore.DebugLevel
+}
+
+func (z zapSink) enabled(level slog.Level) bool { return z.log.Core().Enabled(zapLevel(level)) }
+
+func (z zapSink) write(level slog.Level, msg string, fields []slog.Attr) {
+	entry := z.log.Check(zapLevel(level), msg)
+	if entry == nil {
+		return
+	}
+	if entry.LoggerName != "" {
+		entry.LoggerName += "."
+	}
+	entry.LoggerName += loggerName
+	entry.Caller = zapcore.EntryCaller{} // which is in this file
+	out := make([]zapcore.Field, len(fields))
+	for i, f := range fields {
+		out[i] = zapField(f)
+	}
+	entry.Write(out...)
+}
+
+func zapField(a slog.Attr) zapcore.Field {
+	switch f := (zapcore.Field{Key: a.Key}); a.Value.Kind() {
+	case slog.KindInt64:
+		f.Type, f.Integer = zapcore.Int64Type, a.Value.Int64()
+		return f
+	case slog.KindDuration:
+		f.Type, f.Integer = zapcore.DurationType, int64(a.Value.Duration())
+		return f
+	case slog.KindString:
+		f.Type, f.String = zapcore.StringType, a.Value.String()
+		return f
+	default: // an error
+		f.Type, f.Interface = zapcore.ErrorType, a.Value.Any()
+		return f
+	}
+}
+
+// slogSink writes to a slog.Handler, without a caller, which would be in this file.
+type slogSink struct{ handler slog.Handler }
+
+func newSlogSink(log *slog.Logger) slogSink {
+	return slogSink{log.With(slog.String("logger", loggerName)).Handler()}
+}
+
+func (s slogSink) enabled(level slog.Level) bool {
+	return s.handler.Enabled(context.Background(), level)
+}
+
+func (s slogSink) write(level slog.Level, msg string, fields []slog.Attr) {
+	if !s.enabled(level) {
+		return
+	}
+	record := slog.NewRecord(time.Now(), level, msg, 0)
+	record.AddAttrs(fields...)
+	_ = s.handler.Handle(context.Background(), record) // as slog.Logger does: nobody hears of it
+}
+
+// journal writes what happens at one lock to loggers, or to none.
 type journal struct {
-	log  Logger // nil: nobody reads it
-	path string
+	sinks  []sink
+	path   string
+	prefix string // of the tickets' names
+}
+
+func newJournal(cfg *config, path string, p *passage.Config) journal {
+	j := journal{path: path, prefix: p.Queue.Prefix}
+	if cfg.log != nil {
+		j.sinks = append(j.sinks, zapSink{cfg.log})
+	}
+	if cfg.slog != nil {
+		j.sinks = append(j.sinks, newSlogSink(cfg.slog))
+	}
+	return j
 }
 
 // debugging guards what costs an allocation where everybody passes.
-func (j *journal) debugging() bool {
-	return j.log != nil && j.log.Core().Enabled(zapcore.DebugLevel)
+func (j *journal) debugging() bool { return j.enabled(slog.LevelDebug) }
+
+func (j *journal) enabled(level slog.Level) bool {
+	for _, s := range j.sinks {
+		if s.enabled(level) {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *journal) write(level slog.Level, msg string, fields []slog.Attr) {
+	for _, s := range j.sinks {
+		s.write(level, msg, fields)
+	}
 }
 
 // steps are the messages for what happens to a passage.
 var steps = [...]struct {
 	msg   string
-	level zapcore.Level
+	level slog.Level
 }{
-	turn.Enqueued:  {"enqueue", zapcore.DebugLevel},
-	turn.Waits:     {"wait", zapcore.DebugLevel},
-	turn.Left:      {"leave", zapcore.DebugLevel},
-	turn.Released:  {"release", zapcore.DebugLevel},
-	turn.Restarted: {"restart", zapcore.DebugLevel},
-	turn.Reclaimed: {"reclaim", zapcore.WarnLevel},
-	turn.Skipped:   {"skip", zapcore.DebugLevel},
-	turn.LostTurn:  {"lost", zapcore.WarnLevel},
-	turn.Abandoned: {"left behind", zapcore.WarnLevel},
+	turn.Enqueued:  {"enqueue", slog.LevelDebug},
+	turn.Waits:     {"wait", slog.LevelDebug},
+	turn.Left:      {"leave", slog.LevelDebug},
+	turn.Released:  {"release", slog.LevelDebug},
+	turn.Restarted: {"restart", slog.LevelDebug},
+	turn.Reclaimed: {"reclaim", slog.LevelWarn},
+	turn.Skipped:   {"skip", slog.LevelDebug},
+	turn.LostTurn:  {"lost", slog.LevelWarn},
+	turn.Abandoned: {"left behind", slog.LevelWarn},
 }
 
 // observe logs what happens to a passage.
 func (j *journal) observe(e turn.Event) {
 	step := steps[e.Step]
 	if e.Step == turn.Reclaimed && e.Other.State == turn.Resting {
-		step.level = zapcore.DebugLevel // an operator need not know
+		step.level = slog.LevelDebug // an operator need not know
 	}
-	if step.level == zapcore.DebugLevel && !j.debugging() {
+	if !j.enabled(step.level) {
 		return
 	}
-	entry := j.log.Check(step.level, step.msg)
-	if entry == nil {
-		return
-	}
-	fields := []zapcore.Field{text("path", j.path), text("ticket", filepath.Base(e.ID))}
+	fields := j.about(e.ID)
 	if o := e.Other; o.ID != "" {
 		key := "other"
 		if e.Step == turn.Waits {
 			key = "for"
 		}
-		fields = append(fields, text(key, filepath.Base(o.ID)), text("host", o.Host), number("pid", o.PID))
+		fields = append(fields, slog.String(key, j.short(o.ID)), slog.String("host", o.Host), slog.Int("pid", o.PID))
 		if o.Reason != "" {
-			fields = append(fields, text("reason", o.Reason))
+			fields = append(fields, slog.String("reason", o.Reason))
 		}
 	}
 	switch e.Step {
+	case turn.Waits:
+		if first := e.Ahead.First; e.Ahead.Known {
+			fields = append(fields, slog.String("holder_host", first.Host), slog.Int("holder_pid", first.PID))
+		}
+		fields = append(fields, slog.Int("position", e.Ahead.Ahead+1))
 	case turn.Left:
-		fields = append(fields, duration("waited", e.For))
+		fields = append(fields, slog.Duration("waited", e.For))
 	case turn.Released:
-		fields = append(fields, duration("held", e.For))
+		fields = append(fields, slog.Duration("held", e.For))
 	}
 	if e.Err != nil {
 		why := e.Err
 		if e.Step != turn.Restarted { // which accuses nobody: it may just have been stopped
 			why = explain(why)
 		}
-		fields = append(fields, zapcore.Field{Key: "error", Type: zapcore.ErrorType, Interface: why})
+		fields = append(fields, slog.Any("error", why))
 	}
-	entry.Write(fields...)
+	j.write(step.level, step.msg, fields)
 }
 
 func (j *journal) acquired(p turn.Passage, waited time.Duration) {
-	if entry := j.log.Check(zapcore.DebugLevel, "acquire"); entry != nil {
-		entry.Write(text("path", j.path), text("ticket", filepath.Base(p.Report().First.ID)), duration("waited", waited))
+	j.write(slog.LevelDebug, "acquire", append(j.about(p.Report().First.ID), slog.Duration("waited", waited)))
+}
+
+// about returns the fields of every entry. There is no ticket where Reap removes
+// another one.
+func (j *journal) about(id string) []slog.Attr {
+	fields := append(make([]slog.Attr, 0, 9), slog.String("path", j.path))
+	if id != "" {
+		fields = append(fields, slog.String("ticket", j.short(id)))
 	}
+	return fields
 }
 
-func text(key, value string) zapcore.Field {
-	return zapcore.Field{Key: key, Type: zapcore.StringType, String: value}
-}
-
-func number(key string, value int) zapcore.Field {
-	return zapcore.Field{Key: key, Type: zapcore.Int64Type, Integer: int64(value)}
-}
-
-func duration(key string, value time.Duration) zapcore.Field {
-	return zapcore.Field{Key: key, Type: zapcore.DurationType, Integer: int64(value)}
+// short returns a ticket's name without what all tickets of the lock have in common.
+func (j *journal) short(id string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(id), j.prefix), ".pid")
 }

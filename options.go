@@ -3,6 +3,7 @@ package filelock
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 )
 
@@ -37,6 +38,7 @@ type config struct {
 	queueDir   string
 	mode       fs.FileMode
 	log        Logger
+	slog       *slog.Logger
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -76,7 +78,8 @@ func WithPollInterval(d time.Duration) Option {
 
 // WithTimeout limits each blocking acquisition to d; it then fails with an
 // error that matches ErrTimeout and context.DeadlineExceeded. The default, and
-// 0, is no limit but the context's.
+// 0, is no limit but the context's. TryLock and TryAcquire do not wait, and know no
+// such limit.
 func WithTimeout(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
@@ -108,15 +111,19 @@ func WithBatch(d time.Duration) Option {
 // the lock back, to come back to it: the default is 50 ms, and 0 is never.
 //
 // A lock that one process uses again and again then costs a few cheap system
-// calls instead of a new file each time. Such a ticket rests: nobody holds the lock,
-// the next contender removes it at sight, and a try is not refused for it. It rests
-// only from the second use within d on, so a lock that is used once leaves nothing
-// behind; and after d without use it is removed. A process that ends before that
-// leaves one empty file, which the next contender removes; Close does so at once.
+// calls instead of a new file each time. Such a ticket rests: nobody holds the lock
+// by it, the next contender removes it, and a try is not refused for it. While
+// others wait it rests at the tail of the queue, and its owner gets in line from
+// there. It rests only from the second use within d on, so a lock that is used once
+// leaves nothing behind; and after d without use it is removed. A process that ends
+// before that leaves one empty file, which the next contender removes; Close removes
+// it at once. Of several times that are given for one path, the last one used counts.
 //
-// Tickets rest on local filesystems of Linux only, and neither with WithLease or
-// WithPlainPeers nor once Witness was called. While one rests, the directory is
-// open, and cannot be unmounted.
+// Tickets rest on local filesystems of Linux only, and only where whoever comes can
+// see that and remove them: not in sticky directories such as /tmp, nor with a file
+// mode that is not for all to read; nor with WithLease or WithPlainPeers, nor once
+// Witness was called. While one rests, the directory is open, and cannot be
+// unmounted.
 func WithLinger(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
@@ -143,12 +150,32 @@ func WithReentrant() Option {
 // warn level what an operator may want to know: reclaim (a ticket of a dead or
 // stalled owner was removed), lost, and left behind (a ticket could not be
 // removed). The default logs nothing. A *zap.Logger is a Logger.
+//
+// Every entry has the fields path (the target) and ticket (the name of the ticket's file
+// without "<target>.lock." and ".pid"). A wait says for whose ticket (for, host, pid), who
+// is first in the queue and so holds the lock, most likely (holder_host, holder_pid), and
+// which position the own ticket has, where the holder's is 1. The logger is named
+// "filelock", behind the name that log has; there is no caller, which would be in this
+// package.
 func WithLogger(log Logger) Option {
 	return optionFunc(func(c *config) error {
 		if log == nil {
 			return fmt.Errorf("%w: logger is nil", ErrInvalid)
 		}
 		c.log = log
+		return nil
+	})
+}
+
+// WithSlog is WithLogger for log/slog: it has the same events written, at the same
+// levels and with the same fields, and "filelock" as the field logger. Each of the
+// two options adds to the other; of several of the same kind the last one counts.
+func WithSlog(log *slog.Logger) Option {
+	return optionFunc(func(c *config) error {
+		if log == nil {
+			return fmt.Errorf("%w: logger is nil", ErrInvalid)
+		}
+		c.slog = log
 		return nil
 	})
 }

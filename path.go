@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // maxLinks is how many symbolic links are followed to find a target, as many
@@ -59,7 +58,7 @@ func canonical(path string) (string, error) {
 		}
 		path = to
 	}
-	return "", &fs.PathError{Op: "readlink", Path: path, Err: syscall.ELOOP}
+	return "", &fs.PathError{Op: "readlink", Path: path, Err: errLoop}
 }
 
 // absolute is filepath.Abs without its Clean, which would resolve ".." before

@@ -124,15 +124,16 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	}
 }
 
-// current returns the grant that the owner holds of one queue, or else one that
-// it waits for, or nil. o.mu is held.
+// current returns the grant that the owner holds of one queue, or else the first
+// that it waits for, or nil. o.mu is held.
 func (o *Owner) current(queue *passage.Site) (current *grant) {
 	for _, g := range o.grants {
-		if g.cfg.Site != queue {
-			continue
-		}
-		if current = g; g.passage != nil {
-			break
+		switch {
+		case g.cfg.Site != queue:
+		case g.passage != nil:
+			return g
+		case current == nil:
+			current = g // who came first comes in first
 		}
 	}
 	return current

@@ -3,8 +3,10 @@ package filelock_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,6 +79,72 @@ func TestDeadlockIsRefusedAtOnce(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, b.Do(me, func(context.Context) error { return nil }), "free again")
+}
+
+// TestOwnTryIsBehindOne: the error counts the owner's own hold.
+func TestOwnTryIsBehindOne(t *testing.T) {
+	l := newLock(t, target(t))
+	me := filelock.ContextWithOwner(t.Context())
+	require.NoError(t, l.Acquire(me))
+	var busy *filelock.BusyError
+	require.ErrorAs(t, l.TryAcquire(me), &busy)
+	require.Equal(t, 1, busy.Ahead)
+	require.NoError(t, l.Unlock())
+}
+
+// TestOwnerOfWhatIsLost: an owner that has lost the lock cannot come in again by
+// that, and learns of it; until it has given back all that it held.
+func TestOwnerOfWhatIsLost(t *testing.T) {
+	for name, opts := range map[string][]filelock.Option{
+		"reentrant": {filelock.WithReentrant()},
+		"not":       nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := target(t)
+			l := newLock(t, path, append(opts, filelock.WithLease(time.Second))...)
+			me := filelock.ContextWithOwner(t.Context())
+			require.NoError(t, l.Acquire(me))
+			held := 1
+			if opts != nil {
+				require.NoError(t, l.Acquire(me))
+				held++
+			}
+			for _, name := range tickets(t, filepath.Dir(path)) {
+				require.NoError(t, os.Remove(filepath.Join(filepath.Dir(path), name)))
+			}
+			eventually(t, "the loss", func() bool { return !l.Held() })
+			require.ErrorIs(t, l.Acquire(me), filelock.ErrLost)
+			require.ErrorIs(t, l.TryAcquire(me), filelock.ErrLost)
+			for range held {
+				require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
+			}
+			require.NoError(t, l.Acquire(me))
+			require.NoError(t, l.Unlock())
+		})
+	}
+}
+
+// TestHoldsAreNotShared: one who waits has nothing to do with what another one
+// holds, nor one who acquires with what was given back before.
+func TestHoldsAreNotShared(t *testing.T) {
+	l := newLock(t, target(t))
+	acquire(t, l)
+	require.NoError(t, l.Unlock())
+	acquire(t, l)
+	next := start(func() error { return l.Acquire(t.Context()) })
+	eventually(t, "the wait", func() bool { return l.Waiting() == 1 })
+	require.True(t, l.Held())
+	require.NoError(t, l.Unlock())
+	require.NoError(t, result(t, next))
+	require.NoError(t, l.Unlock())
+
+	release, err := l.Hold(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, l.Unlock())
+	acquire(t, l)
+	require.ErrorIs(t, release(), filelock.ErrNotLocked, "it is another one's by now")
+	require.True(t, l.Held())
+	require.NoError(t, l.Unlock())
 }
 
 // TestOwnerArrivesTwiceAtOnce: of two goroutines of one owner that come while

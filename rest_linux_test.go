@@ -2,6 +2,7 @@ package filelock_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -231,7 +232,7 @@ func worldWaits(w world, args []string) error {
 }
 
 // TestWaiterOfHotLock: who comes while another one uses a lock again and again is
-// the next one to have it, also if it may not open the other one's ticket.
+// the next one to have it, also if it may not open or remove the other one's ticket.
 func TestWaiterOfHotLock(t *testing.T) {
 	const alice, bob = 65533, 65534
 	times := 20
@@ -375,25 +376,168 @@ func TestDeletedWhileHeldAtRest(t *testing.T) {
 		require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
 		require.NoError(t, use(l, 1))
 	}
+
+	// The directory's times tell by now that nothing has changed.
+	time.Sleep(settling)
+	require.NoError(t, use(l, 1))
+	acquire(t, l)
+	require.NoError(t, os.Remove(filepath.Join(dir, tickets(t, dir)[0])))
+	require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
+}
+
+// TestRestsBesideOthers: what else happens in the directory is no reason to make
+// another ticket.
+func TestRestsBesideOthers(t *testing.T) {
+	l, dir := atRest(t)
+	want := tickets(t, dir)
+	other := filepath.Join(dir, "unrelated")
+	for range 5 {
+		acquire(t, l)
+		require.NoError(t, touch(other))
+		require.NoError(t, l.Unlock())
+		require.NoError(t, os.Remove(other))
+		require.NoError(t, use(l, 1))
+		require.Equal(t, want, tickets(t, dir))
+	}
+}
+
+// TestRestIsOver: a place that was given up is not come back to.
+func TestRestIsOver(t *testing.T) {
+	l, dir := atRest(t)
+	before := tickets(t, dir)
+	filelock.GiveUpRests()
+	require.Empty(t, tickets(t, dir))
+	require.NoError(t, use(l, 2))
+	after := tickets(t, dir)
+	require.Len(t, after, 1)
+	require.NotEqual(t, before, after)
 }
 
 // TestReplacedWhileResting: it is no use to come back to a directory that the path
-// does not lead to any more.
+// does not lead to any more, since newcomers queue elsewhere.
 func TestReplacedWhileResting(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "dir")
-	require.NoError(t, os.Mkdir(dir, 0o777))
+	for _, linger := range []time.Duration{0, filelock.DefaultLinger, time.Hour} {
+		t.Run(linger.String(), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "dir")
+			require.NoError(t, os.Mkdir(dir, 0o777))
+			path := filepath.Join(dir, "target")
+			l := newLock(t, path, filelock.WithLinger(linger))
+			t.Cleanup(func() { require.NoError(t, l.Close()) })
+			require.NoError(t, use(l, 3))
+			require.NoError(t, os.Rename(dir, dir+".old"))
+			require.NoError(t, os.Mkdir(dir, 0o777))
+			require.NoError(t, l.TryLock())
+			require.Len(t, tickets(t, dir), 1)
+			require.Empty(t, tickets(t, dir+".old"))
+			other := newLock(t, path, filelock.WithLease(time.Hour)) // as another process
+			require.ErrorIs(t, other.TryLock(), filelock.ErrLocked)
+			require.NoError(t, l.Unlock())
+		})
+	}
+}
+
+// TestNeverAtRest where others could not see that a ticket rests, or not remove it.
+func TestNeverAtRest(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		mode uint32
+		opts []filelock.Option
+	}{
+		{"a sticky directory", 0o777 | syscall.S_ISVTX, nil},
+		{"tickets that others cannot open", 0o755, []filelock.Option{filelock.WithFileMode(0o600)}},
+		{"tickets that few can open", 0o755, []filelock.Option{filelock.WithFileMode(0o640)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, syscall.Chmod(dir, tt.mode))
+			l := newLock(t, filepath.Join(dir, "target"), append(tt.opts, filelock.WithLinger(time.Hour))...)
+			for range 5 {
+				require.NoError(t, use(l, 1))
+				require.Empty(t, tickets(t, dir))
+			}
+		})
+	}
+}
+
+// TestLeftAtRestElsewhere: what a process of another pid namespace has left is
+// removed by who comes next, and by Reap.
+func TestLeftAtRestElsewhere(t *testing.T) {
+	w := world{PIDs: true}
+	requireWorld(t, w)
+	dir := t.TempDir()
 	requireRest(t, dir)
-	l := newLock(t, filepath.Join(dir, "target"))
-	require.NoError(t, use(l, 3))
-	require.NoError(t, os.Rename(dir, dir+".old"))
-	require.NoError(t, os.Mkdir(dir, 0o777))
-	began := time.Now()
-	eventually(t, "a ticket where the path leads", func() bool {
-		require.NoError(t, use(l, 1))
-		return len(tickets(t, dir)) == 1
-	})
-	t.Logf("it moved within %v", time.Since(began).Round(time.Millisecond))
-	requireNoTickets(t, dir+".old")
+	path := filepath.Join(dir, "target")
+	for name, next := range map[string]func(){
+		"acquired": func() {
+			l := newLock(t, path, filelock.WithLinger(0))
+			require.NoError(t, l.TryLock())
+			require.NoError(t, l.Unlock())
+		},
+		"reaped": func() {
+			gone, err := filelock.Reap(path)
+			require.NoError(t, err)
+			require.Len(t, gone, 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := inWorld(t, w, "hot", path)
+			c.Expect("hot")
+			c.Kill()
+			require.Len(t, tickets(t, dir), 1)
+			next()
+			require.Empty(t, tickets(t, dir))
+		})
+	}
+}
+
+// TestMarkedAgain: a ticket whose mark was read away gets it back with the next use.
+func TestMarkedAgain(t *testing.T) {
+	l, dir := atRest(t)
+	file := filepath.Join(dir, tickets(t, dir)[0])
+	require.True(t, isMarked(file))
+	_, err := os.ReadFile(file)
+	require.NoError(t, err)
+	if isMarked(file) {
+		t.Skip("reading changes no times here")
+	}
+	require.NoError(t, use(l, 1))
+	require.FileExists(t, file)
+	require.True(t, isMarked(file))
+}
+
+// TestWitnessBesideUses: whoever asks for the witness while the lock is given back
+// and taken again gets that of a hold, or none; the race detector would tell.
+func TestWitnessBesideUses(t *testing.T) {
+	l, dir := atRest(t)
+	other := newLock(t, l.Path(), filelock.WithLease(time.Hour)) // a line of its own
+	stop := make(chan bool)
+	asked := make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				asked <- nil
+				return
+			default:
+			}
+			f, err := l.Witness()
+			switch {
+			case err == nil:
+				f.Close()
+			case !errors.Is(err, filelock.ErrNotLocked) && !errors.Is(err, os.ErrClosed):
+				asked <- err
+				return
+			}
+		}
+	}()
+	for range 200 {
+		require.NoError(t, use(l, 3))
+		require.NoError(t, use(other, 1))
+	}
+	close(stop)
+	require.NoError(t, <-asked)
+	require.NoError(t, l.Close())
+	requireNoTickets(t, dir)
 }
 
 // TestReaderOfRest: whoever reads a ticket at rest takes its mark away, on most
@@ -420,6 +564,27 @@ func TestReaderOfRest(t *testing.T) {
 	require.NoError(t, l.Unlock())
 	owner.Go()
 	owner.Expect("rests")
+}
+
+// TestWitnessOfWhatIsGivenBack: whoever asks while the lock is given back gets
+// nothing, and nothing stays open.
+func TestWitnessOfWhatIsGivenBack(t *testing.T) {
+	var l *filelock.FileLock
+	t.Cleanup(filelock.AtSteps(func(step, _ string) {
+		if step == "after Witness" {
+			require.NoError(t, l.Unlock())
+		}
+	}))
+	l = newLock(t, target(t), filelock.WithLinger(0))
+	acquire(t, l)
+	before, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	f, err := l.Witness()
+	require.Nil(t, f)
+	require.ErrorIs(t, err, filelock.ErrNotLocked)
+	after, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	require.Len(t, after, len(before)-1, "the ticket was closed")
 }
 
 // manyAtRestChild has the tickets of many locks at rest, takes the last

@@ -25,6 +25,9 @@ type site struct {
 type lineKey struct {
 	lease      time.Duration
 	plainPeers bool
+	// bubbled: of locks that were made in bubbles of testing/synctest. They share
+	// no channel with others, and so wait for these as for other processes.
+	bubbled bool
 }
 
 // sites holds the sites of all living FileLocks.

@@ -46,7 +46,7 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // owner tell.
 type Ticket struct {
 	Path string // of the ticket's file
-	Host string // as the owner wrote it
+	Host string // as the owner wrote it, whatever that is: quote it, as String does
 	PID  int    // in the owner's pid namespace
 	// Queued is the ticket's number: about the time its owner took its place,
 	// by the clock of the filesystem, or later if that was needed to order it

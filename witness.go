@@ -23,15 +23,18 @@ import (
 func (l *FileLock) Witness() (*os.File, error) {
 	l.mu.Lock()
 	n := len(l.holds)
+	var held turn.Passage
 	var h *hold
+	var uses int
 	if n > 0 {
 		h = l.holds[n-1]
+		held, uses = h.grant.passage, h.uses
 	}
 	l.mu.Unlock() // a server may take its time to answer
 	if h == nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
 	}
-	p, ok := h.grant.passage.(turn.Witnessed)
+	p, ok := held.(turn.Witnessed)
 	if !ok {
 		return nil, &Error{Op: "witness", Path: l.path, Err: errors.ErrUnsupported}
 	}
@@ -39,7 +42,7 @@ func (l *FileLock) Witness() (*os.File, error) {
 	if err != nil {
 		return nil, &Error{Op: "witness", Path: l.path, Err: err}
 	}
-	if !l.holdsStill(h) {
+	if !l.holdsStill(h, uses) {
 		// Given back meanwhile; the ticket may be of another use by now (WithLinger).
 		f.Close()
 		return nil, &Error{Op: "witness", Path: l.path, Err: ErrNotLocked}
@@ -47,8 +50,9 @@ func (l *FileLock) Witness() (*os.File, error) {
 	return f, nil
 }
 
-func (l *FileLock) holdsStill(h *hold) bool {
+// holdsStill reports whether h is held since the use of that number.
+func (l *FileLock) holdsStill(h *hold, uses int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Contains(l.holds, h)
+	return slices.Contains(l.holds, h) && h.uses == uses
 }

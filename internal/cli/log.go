@@ -13,6 +13,7 @@ import (
 func newLogger(w io.Writer) *zap.Logger {
 	cfg := zap.NewDevelopmentEncoderConfig()
 	cfg.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	cfg.NameKey = zapcore.OmitKey // it is our own command
 	cfg.ConsoleSeparator = " "
 	enc := zapcore.NewConsoleEncoder(cfg)
 	return zap.New(zapcore.NewCore(enc, zapcore.AddSync(w), zap.DebugLevel))

@@ -4,6 +4,8 @@ package liveness
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 
 	"github.com/shirou/gopsutil/v3/host"
@@ -12,7 +14,11 @@ import (
 
 func (id *Identity) fill() error {
 	machine, err := host.HostIDWithContext(context.Background())
-	if err != nil {
+	switch {
+	case err == nil:
+	case !knownSystem():
+		return fmt.Errorf("%w on %s, where no death of a process could be seen: %w", errors.ErrUnsupported, runtime.GOOS, err)
+	default:
 		return err
 	}
 	if machine == "" {
@@ -25,6 +31,16 @@ func (id *Identity) fill() error {
 	id.InitialPIDs = true
 	id.Start = startOf(id.PID)
 	return nil
+}
+
+// knownSystem reports whether gopsutil can tell machines and processes apart here.
+func knownSystem() bool {
+	switch runtime.GOOS {
+	case "darwin", "freebsd", "illumos", "netbsd", "openbsd", "solaris", "windows":
+		return true
+	default:
+		return false
+	}
 }
 
 // startOf returns the process's start where the system stores it at the fork,

@@ -16,7 +16,7 @@ func readSmall(path string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }()
 	buf := make([]byte, 4096)
 	err = uninterrupted(func() (err error) {
 		n, err = syscall.Read(fd, buf)

@@ -169,8 +169,12 @@ func (id Identity) judgeInside(e Evidence, ask func(int, uint64) Process) Verdic
 // may be passed by.
 func (id Identity) judgeResting(e Evidence, ask func(int, uint64) Process) Verdict {
 	if e.Thorough {
-		if v, ok := gone(e.Name.PID, id.process(e.Name, ask)); ok {
+		process := id.process(e.Name, ask)
+		if v, ok := gone(e.Name.PID, process); ok {
 			return v
+		}
+		if process == ProcessUnknown && e.FreeFor >= Grace {
+			return Verdict{State: Dead, Reason: fmt.Sprintf("nobody has held its locks for %v, and it was left at rest", e.FreeFor.Round(time.Millisecond))}
 		}
 	}
 	return Verdict{State: Resting, Reason: "nobody holds the lock; its owner keeps the ticket for a while"}
@@ -204,7 +208,7 @@ func (id Identity) judgeFree(e Evidence, ask func(int, uint64) Process) Verdict 
 
 // gone returns the verdict on a process that is no more.
 func gone(pid int, p Process) (Verdict, bool) {
-	reason := ""
+	var reason string
 	switch p {
 	case ProcessGone:
 		reason = "pid %d is gone"

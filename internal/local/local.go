@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -39,7 +40,7 @@ type Line struct {
 	mu      sync.Mutex
 	busy    bool         // somebody leads, holds or leaves
 	front   turn.Passage // where the leader waits, or what the holder holds
-	first   time.Time    // when it came to the head
+	first   time.Time    // when it came to the head; zero: not yet, since the line was last free
 	waiters waiters
 }
 
@@ -52,7 +53,28 @@ type waiter struct {
 }
 
 // idle are waiters for later use, their channels empty.
-var idle = sync.Pool{New: func() any { return &waiter{turn: make(chan given, 1)} }}
+var idle = sync.Pool{New: func() any { return newWaiter() }}
+
+func newWaiter() *waiter { return &waiter{turn: make(chan given, 1)} }
+
+// waiterFor returns an attempt's waiter. In a bubble of testing/synctest it is a new
+// one each time: nobody outside may come upon its channel. To know that costs a look
+// at the clock, unless who holds has had one: it is in the same bubble, or in none. l.mu
+// is held.
+func (l *Line) waiterFor(a Attempt) (w *waiter, bubbled bool) {
+	if l.first.IsZero() {
+		bubbled = bubble.Inside()
+	} else {
+		bubbled = bubble.Made(l.first)
+	}
+	if bubbled {
+		w = newWaiter()
+	} else {
+		w = idle.Get().(*waiter)
+	}
+	w.attempt = a
+	return w, bubbled
+}
 
 // given is what a waiter gets: the lock, or the lead with a passage that has
 // joined already, or nil.
@@ -65,17 +87,17 @@ type given struct {
 func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 	l.mu.Lock()
 	if !l.busy {
-		l.busy = true
+		l.busy, l.first = true, time.Time{}
 		l.mu.Unlock()
 		return l.lead(ctx, a, nil)
 	}
-	w := idle.Get().(*waiter)
-	w.attempt = a
+	w, bubbled := l.waiterFor(a)
 	l.waiters.push(w)
 	l.mu.Unlock()
 	t, ok := l.await(ctx, w)
-	w.attempt = nil
-	idle.Put(w)
+	if w.attempt = nil; !bubbled {
+		idle.Put(w)
+	}
 	if !ok {
 		return nil, ctx.Err()
 	}
@@ -120,7 +142,7 @@ func (l *Line) Try(ctx context.Context, a Attempt) (turn.Passage, error) {
 		l.mu.Unlock()
 		return nil, turn.ErrBusy
 	}
-	l.busy = true
+	l.busy, l.first = true, time.Time{}
 	l.mu.Unlock()
 	return l.lead(ctx, a, nil)
 }
@@ -147,9 +169,9 @@ func (l *Line) Report(more int) (r turn.Report) {
 // decline passes on what came too late; others are behind us.
 func (l *Line) decline(t given) {
 	if t.granted {
-		l.Release(t.passage, 0)
+		_ = l.Release(t.passage, 0)
 	} else {
-		l.abdicate(t.passage)
+		_ = l.abdicate(t.passage)
 	}
 }
 
@@ -159,7 +181,7 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 	if p == nil {
 		p = a.New()
 		if err := p.Join(ctx); err != nil {
-			l.abdicate(nil)
+			_ = l.abdicate(nil)
 			return nil, err
 		}
 	}
@@ -177,7 +199,7 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 		return nil, withLeaving(err, l.abdicate(p))
 	}
 	leaving := p.Leave()
-	l.abdicate(nil)
+	_ = l.abdicate(nil)
 	return nil, withLeaving(err, leaving)
 }
 
@@ -244,17 +266,34 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 		return nil
 	}
 	var tail turn.Passage
-	if w != nil {
-		tail = l.joinTail(w.attempt)
+	var err error
+	if w != nil && l.requeue(p) {
+		tail = p
+	} else {
+		if w != nil {
+			tail = l.joinTail(w.attempt)
+		}
+		err = l.leave(p)
 	}
-	err := l.leave(p)
 	l.front = nil
 	if tail != nil && l.waiters.n == 0 { // all gave up meanwhile
-		l.leave(tail)
+		_ = l.leave(tail)
 		tail = nil
 	}
 	l.next(given{passage: tail})
 	return err
+}
+
+// requeue exchanges the turn for a place at the tail, if that can be done. l.mu is
+// held, but not meanwhile.
+func (l *Line) requeue(p turn.Passage) bool {
+	r, ok := p.(turn.Requeuer)
+	if !ok || p.Lost() {
+		return false
+	}
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	return r.Requeue()
 }
 
 // joinTail takes a place for those behind, before the old one is given up. If it

@@ -36,14 +36,16 @@ type world struct {
 	// quiet keeps no history.
 	quiet bool
 	// Faults: each is asked with the place concerned.
-	failJoin  func(*place) error
-	failWait  func(*place) error
-	failLeave func(*place) error // the place is given up a little later
-	behind    sync.WaitGroup     // of those
-	lost      func(*place) bool
-	onJoin    func(*place)
-	onWait    func(*place)
-	onLeave   func(*place)
+	failJoin   func(*place) error
+	failWait   func(*place) error
+	failLeave  func(*place) error // the place is given up a little later
+	behind     sync.WaitGroup     // of those
+	lost       func(*place) bool
+	onJoin     func(*place)
+	onWait     func(*place)
+	onLeave    func(*place)
+	onRequeued func()
+	requeues   func(*place) bool // whether a turn can be exchanged for the tail; nil: never
 }
 
 func newWorld() *world { return &world{change: make(chan struct{})} }
@@ -189,6 +191,25 @@ func (p *place) Leave() error {
 	return nil
 }
 
+// Requeue makes p a turn.Requeuer.
+func (p *place) Requeue() bool {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	i := slices.Index(p.w.joined, p)
+	if i < 0 || p.w.requeues == nil || !p.w.requeues(p) {
+		return false
+	}
+	p.w.note("requeue %d", p.id)
+	p.w.joined = append(slices.Delete(p.w.joined, i, i+1), p)
+	p.w.changed()
+	if f := p.w.onRequeued; f != nil {
+		p.w.mu.Unlock()
+		defer p.w.mu.Lock()
+		f()
+	}
+	return true
+}
+
 // leave takes p out of the queue. p.w.mu is held.
 func (p *place) leave() {
 	i := slices.Index(p.w.joined, p)
@@ -318,8 +339,6 @@ func release(t testing.TB, l *local.Line, a *acquiring, batch time.Duration) {
 // bubble runs a test of one line in one world, with fake time.
 func bubble(t *testing.T, f func(t *testing.T, l *local.Line, w *world)) {
 	t.Helper()
-	defer local.ForgetWaiters()
-	local.ForgetWaiters()
 	synctest.Test(t, func(t *testing.T) {
 		l, w := new(local.Line), newWorld()
 		f(t, l, w)
@@ -410,6 +429,48 @@ func TestAlternate(t *testing.T) {
 		other.Leave()
 		b.mustHold(t, 3)
 		release(t, l, b, 0)
+	})
+}
+
+// TestRequeue: where a turn can be exchanged for the place at the tail, no other
+// place is taken for those behind, and processes alternate as well.
+func TestRequeue(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		w.requeues = func(*place) bool { return true }
+		a, b := acquire(l, w), acquire(l, w)
+		other := w.other()
+		release(t, l, a, 0)
+		b.mustWait(t)
+		assert.Equal(t, []int{2, 1}, w.queue())
+		other.Leave()
+		b.mustHold(t, 1)
+		release(t, l, b, 0)
+		assert.Equal(t, 2, w.joins)
+	})
+	t.Run("not for what is lost", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			w.requeues = func(*place) bool { return true }
+			w.lost = func(p *place) bool { return p.id == 1 }
+			a, b := acquire(l, w), acquire(l, w)
+			assert.ErrorIs(t, l.Release(a.place, 0), errLost)
+			b.mustHold(t, 2)
+			release(t, l, b, 0)
+		})
+	})
+	t.Run("all give up meanwhile", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := acquire(l, w), acquire(l, w)
+			w.requeues = func(*place) bool {
+				b.cancel()
+				return true
+			}
+			w.onRequeued = func() { b.mustFail(t, context.Canceled) }
+			release(t, l, a, 0)
+			assert.Empty(t, w.queue())
+			c := acquire(l, w)
+			c.mustHold(t, 2)
+			release(t, l, c, 0)
+		})
 	})
 }
 
@@ -829,6 +890,7 @@ func TestStress(t *testing.T) {
 				return nil
 			}
 			w.failJoin, w.failWait, w.failLeave = fault, fault, fault
+			w.requeues = func(*place) bool { return faulty.IntN(2) == 0 }
 
 			var inside, holds, given atomic.Int64
 			stop := make(chan struct{})

@@ -19,6 +19,7 @@ type directory interface {
 	sights
 	OpenOther(name string) (*ticketdir.Other, error)
 	Reclaim(o *ticketdir.Other) error
+	ReclaimAtRest(o *ticketdir.Other) error
 }
 
 // sights are what directory and view have in common.
@@ -34,6 +35,7 @@ type view interface {
 	sights
 	OpenOther(name string) (other, error)
 	Reclaim(o other) error
+	ReclaimAtRest(o other) error
 }
 
 // other is another's ticket, kept open, as ticketdir.Other is.
@@ -56,6 +58,10 @@ func (f files) OpenOther(name string) (other, error) {
 }
 
 func (f files) Reclaim(o other) error { return f.directory.Reclaim(o.(*ticketdir.Other)) }
+
+func (f files) ReclaimAtRest(o other) error {
+	return f.directory.ReclaimAtRest(o.(*ticketdir.Other))
+}
 
 // examiner looks at others' tickets and says what they mean. One serves the
 // waiters, Inspect and Reap.
@@ -138,6 +144,9 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = t.Number.Max(probe.Number)
+	if x.beside != nil && x.beside.Compare(e.ticket.Number) < 0 {
+		head = false // it has got in line behind us meanwhile
+	}
 	known := x.memory.knows(t.Name)
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
@@ -254,10 +263,13 @@ func (x *examiner) failed(e exam, err error) (exam, error) {
 // remove removes a ticket that was found removable, under its entry lock where
 // there is one (R13).
 func (x *examiner) remove(e *exam) (err error) {
-	if e.other != nil && !e.verdict.Expired {
-		err = x.view.Reclaim(e.other)
-	} else {
+	switch {
+	case e.other == nil || e.verdict.Expired:
 		err = x.view.RemoveDead(e.ticket.Name)
+	case e.verdict.State == liveness.Resting:
+		err = x.view.ReclaimAtRest(e.other)
+	default:
+		err = x.view.Reclaim(e.other)
 	}
 	switch {
 	case err != nil:

@@ -154,6 +154,34 @@ func TestLookNear(t *testing.T) {
 	}
 }
 
+// TestLookAtNewcomers: of one who came at about the same time as we did, its process
+// is not asked for; but whoever rests does not come.
+func TestLookAtNewcomers(t *testing.T) {
+	n := &names{self: identity(t)}
+	own := queue.Number{Sec: 1}
+	for name, tt := range map[string]struct {
+		is      ticketdir.Probe
+		arrived bool
+		want    liveness.State
+	}{
+		"in its doorway": {locked(free, free), true, liveness.Unknown},
+		"waits":          {locked(free, held), false, liveness.Alive},
+		"inside":         {locked(held, held), false, liveness.Inside},
+		"rests":          {marked(locked(free, free)), false, liveness.Resting},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ticket := n.lives()
+			x := examine(true, map[string]*fakeTicket{ticket: {probe: tt.is}})
+			x.beside, x.thorough = &own, false
+			e, err := x.look(queue.Ticket{Name: ticket, Number: own}, nil, false)
+			require.NoError(t, err)
+			require.Equal(t, tt.arrived, e.arrived)
+			require.Equal(t, tt.want, e.verdict.State)
+			e.close()
+		})
+	}
+}
+
 // TestLookFar: where other kernels take part, a ticket is opened only if that
 // decides: its process is ours to ask for, and gone.
 func TestLookFar(t *testing.T) {

@@ -158,6 +158,12 @@ func (v *fakeView) OpenOther(name string) (other, error) {
 	return &fakeOther{f, name}, nil
 }
 
+func (v *fakeView) ReclaimAtRest(o other) error {
+	f := o.(*fakeOther)
+	f.called("reclaim at rest")
+	return f.removeErr
+}
+
 func (v *fakeView) Reclaim(o other) error {
 	f := o.(*fakeOther)
 	f.called("reclaim")
@@ -216,9 +222,7 @@ func (o *fakeOther) Close() {
 type fakeDir struct {
 	name      string
 	oneKernel bool
-	stacks    bool
 	swept     bool // the own ticket is gone
-	elsewhere bool // the path leads to another one
 	others    []queue.Ticket
 
 	mu    sync.Mutex
@@ -277,14 +281,20 @@ func (d *fakeDir) Name() string                                  { return d.name
 func (d *fakeDir) Entries() bool                                 { return false }
 func (d *fakeDir) OneKernel() bool                               { return d.oneKernel }
 func (d *fakeDir) Tells(liveness.Place) bool                     { return false }
+func (d *fakeDir) ReclaimAtRest(*ticketdir.Other) error          { return d.called("reclaim") }
 func (d *fakeDir) Reclaim(*ticketdir.Other) error                { return d.called("reclaim") }
 func (d *fakeDir) RemoveDead(string) error                       { return d.called("removedead") }
 func (d *fakeDir) Rest() error                                   { return d.called("rest") }
-func (d *fakeDir) Times() (queue.Times, error)                   { return queue.Times{}, d.called("times") }
-func (d *fakeDir) Settled(queue.Times) bool                      { return true }
-func (d *fakeDir) Stacks() bool                                  { return d.stacks }
-func (d *fakeDir) InPlace() bool                                 { return !d.elsewhere }
-func (d *fakeDir) Witness() (*os.File, error)                    { return nil, d.called("witness") }
+func (d *fakeDir) Restamp(n queue.Number, rests bool) (queue.Number, error) {
+	if rests {
+		return n, d.called("pass on")
+	}
+	return n, d.called("requeue")
+}
+func (d *fakeDir) Times() (queue.Times, error) { return queue.Times{}, d.called("times") }
+func (d *fakeDir) Settled(queue.Times) bool    { return true }
+func (d *fakeDir) MayRest() bool               { return d.oneKernel }
+func (d *fakeDir) Witness() (*os.File, error)  { return nil, d.called("witness") }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	return ts, d.called("remaining")

@@ -61,8 +61,9 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 			return c, true
 		}
 	}
-	// A dead one is in the way only if it may be neither removed nor passed by.
-	if seen.Known && seen.First.State == turn.Dead {
+	// A dead one, or one that rests, is in the way only if it may be neither removed
+	// nor passed by.
+	if seen.Known && (seen.First.State == turn.Dead || seen.First.State == turn.Resting) {
 		for _, c := range all {
 			if c.ID == seen.First.ID {
 				return seen.First, true

@@ -14,15 +14,11 @@ import (
 // given up at least, so that others may remove it, and it is tried again in the
 // background: nobody has to look after it.
 func (p *Passage) Leave() error {
-	p.cfg.Site.passages.Add(-1)
-	return p.leave()
-}
-
-func (p *Passage) leave() error {
 	if p.abandoned.Load() {
 		return nil // the call that was abandoned sees to it
 	}
 	p.kept.close()
+	p.setHeld(nil)
 	err := p.removeInTime()
 	gone := errors.Is(err, queue.ErrGone)
 	if unanswered(err) {
@@ -75,15 +71,37 @@ func (p *Passage) remove() error {
 	return err
 }
 
-// restOrRemove is remove for one who may come back, unless others of this process
-// are on their way.
+// restOrRemove is remove for one who may come back.
 func (p *Passage) restOrRemove() (err error) {
-	if !p.entered.Load() || !p.cfg.mayRest() || p.cfg.Site.passages.Load() > 0 {
+	if !p.entered.Load() || !p.cfg.mayRest() {
 		return p.remove()
 	}
 	p.rested, err = p.contender.Rest()
 	p.quiet()
 	return err
+}
+
+// Requeue implements turn.Requeuer.
+func (p *Passage) Requeue() bool {
+	if !p.cfg.mayRest() || !p.cfg.Site.prompt.Load() {
+		return false
+	}
+	p.setHeld(nil)
+	if !p.contender.Requeue() {
+		p.setHeld(p.dir)
+		return false
+	}
+	p.kept.close()
+	p.quiet()
+	if p.cfg.Observe != nil {
+		p.tellLeft()
+		p.since = time.Now()
+		p.tell(turn.Event{Step: turn.Enqueued})
+	}
+	p.entered.Store(false)
+	p.restarts, p.watching, p.failing = nil, "", failing{}
+	p.try, p.vain, p.spread, p.reaped, p.passed, p.again = false, false, false, false, false, false
+	return true
 }
 
 // giveUp is the end of an abandoned passage, whose Leave has returned.
@@ -95,7 +113,7 @@ func (p *Passage) giveUp() {
 // unheard sees to a removal of whose end nobody hears.
 func (p *Passage) unheard(err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
-		p.dir.Quit()
+		_ = p.dir.Quit()
 		p.removeLater(firstRetry)
 	}
 }
@@ -107,7 +125,7 @@ func (pl *place) leave() error {
 		return nil
 	}
 	if err != nil {
-		pl.dir.Quit()
+		_ = pl.dir.Quit()
 		pl.removeLater(firstRetry)
 	}
 	return err
@@ -124,5 +142,13 @@ func (pl *place) removeLater(after time.Duration) {
 	})
 }
 
-// Witness implements turn.Witnessed.
-func (p *Passage) Witness() (*os.File, error) { return p.dir.Witness() }
+// Witness implements turn.Witnessed. The place may be another passage's by now.
+func (p *Passage) Witness() (*os.File, error) {
+	p.mu.Lock()
+	held := p.held
+	p.mu.Unlock()
+	if held == nil {
+		return nil, os.ErrClosed
+	}
+	return held.Witness()
+}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
@@ -51,6 +52,9 @@ const (
 // of returns the trace of a ticket, a new one if there is none. m.mu is held.
 func (m *Memory) of(file string, now time.Time) *trace {
 	t := m.traces[file]
+	if t != nil && bubble.Made(t.lastSeen) != bubble.Made(now) {
+		t = nil // its times are of another clock
+	}
 	if t == nil {
 		if m.traces == nil {
 			m.traces, m.prune = map[string]*trace{}, pruneFrom

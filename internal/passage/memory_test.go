@@ -15,6 +15,22 @@ import (
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
 
+// TestBubbleTimes: a bubble of testing/synctest has a clock of its own, and what was
+// timed by that says nothing outside: a lease would have run out decades ago.
+func TestBubbleTimes(t *testing.T) {
+	var m Memory
+	note := func() time.Duration {
+		return m.note("ticket", ticket.Name{}, &ticketdir.Probe{Entry: free, Witness: free}, true).StillFor
+	}
+	synctest.Test(t, func(t *testing.T) {
+		require.Zero(t, note())
+		time.Sleep(time.Hour)
+		require.Equal(t, time.Hour, note())
+	})
+	require.Less(t, note(), time.Minute)
+	synctest.Test(t, func(t *testing.T) { require.Zero(t, note()) })
+}
+
 // TestNote: what is remembered between the looks at one ticket, by our own
 // monotonic clock.
 func TestNote(t *testing.T) {

@@ -66,8 +66,6 @@ type Site struct {
 	// takes messages to a server: others take about as long.
 	doorway atomic.Int64
 	rest    rest
-	// passages is how many of this process are between Join and Leave.
-	passages atomic.Int32
 	// unanswered is how many calls go on that nobody waits for any more.
 	unanswered atomic.Int32
 }
@@ -107,9 +105,7 @@ type TicketDir interface {
 	Witness() (*os.File, error)
 	Quit() error
 	Again(q ticketdir.Queue) *ticketdir.Own
-	// Stacks and InPlace are for those who rest.
-	Stacks() bool
-	InPlace() bool
+	MayRest() bool
 }
 
 // Open returns a ticket yet to be created; after is the one it comes after, if
@@ -129,6 +125,8 @@ type Passage struct {
 
 	*place
 	resumes bool                            // the place rested, and has yet to be come back to
+	resumed bool                            // that let it in at once
+	vain    bool                            // that did not: others may have taken it for inside
 	rested  bool                            // it rests now, and may be another's
 	beating atomic.Pointer[lease.Heartbeat] // nil without a lease
 	bell    *wake.Bell                      // for those behind; nil where they need none
@@ -139,6 +137,7 @@ type Passage struct {
 	patient    time.Time // until when a try waits for others; zero: it has not waited yet
 	spread     bool      // the clocks of all ahead are running
 	reaped     bool      // the departed ahead were removed
+	passed     bool      // one that rests was passed by
 	patrolAt   time.Time // when patrol is due
 	sweptSince time.Time // since when one without a name has been inside ahead of us
 	again      bool      // the last look failed: look again at the poll interval
@@ -151,13 +150,15 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
-	mu        sync.Mutex  // for abandoned to become true
+	mu        sync.Mutex  // for held, and for abandoned to become true
+	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
 	_ turn.Passage   = (*Passage)(nil)
 	_ turn.Witnessed = (*Passage)(nil)
+	_ turn.Requeuer  = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.
@@ -182,17 +183,8 @@ func (p *Passage) renew() {
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
 	if p.resumes {
-		p.cfg.Site.passages.Add(1)
-		return nil // it has a place
+		return p.comeBack(ctx)
 	}
-	err := p.joinInTime(ctx)
-	if err == nil {
-		p.cfg.Site.passages.Add(1)
-	}
-	return err
-}
-
-func (p *Passage) joinInTime(ctx context.Context) error {
 	if p.prompt(ctx) {
 		return p.join(ctx)
 	}
@@ -207,7 +199,7 @@ func (p *Passage) joinInTime(ctx context.Context) error {
 		return err
 	})
 	if err != nil && !p.abandoned.Load() && joined {
-		p.leave() // it came just too late
+		_ = p.Leave() // it came just too late
 	}
 	return err
 }
@@ -221,7 +213,7 @@ func (p *Passage) join(context.Context) error {
 		p.cfg.Site.prompt.Store(prompt)
 	}
 	p.since = time.Now()
-	if p.cfg.mayRest() && p.dir.OneKernel() && p.cfg.Site.lingers(p.cfg.Linger, p.since) {
+	if p.cfg.mayRest() && p.dir.MayRest() && p.cfg.Site.lingers(p.cfg.Linger, p.since) {
 		p.contender.MayRest()
 	}
 	if p.cfg.Observe != nil {
@@ -229,6 +221,23 @@ func (p *Passage) join(context.Context) error {
 	}
 	if p.cfg.Lease > 0 {
 		p.beating.Store(lease.Start(beatOf(p.dir), p.cfg.Lease, p.lose))
+	}
+	return nil
+}
+
+// comeBack joins by the place that rested.
+func (p *Passage) comeBack(ctx context.Context) (err error) {
+	p.resumed, err = p.contender.Resume()
+	p.vain = !p.resumed
+	if err != nil {
+		if err = p.anew(ctx); err != nil {
+			p.unheard(p.remove()) // nobody leaves who has not joined
+		}
+		return err
+	}
+	if p.cfg.Observe != nil {
+		p.since = time.Now()
+		p.tell(turn.Event{Step: turn.Enqueued})
 	}
 	return nil
 }
@@ -274,15 +283,10 @@ func (p *Passage) Try(ctx context.Context) error {
 // wait goes through the queue, with as many tickets as it takes: one that was
 // taken away lets nobody in, and is made again at the tail (R13).
 func (p *Passage) wait(ctx context.Context) error {
-	if p.resumes {
-		p.resumes = false
-		if p.contender.Resume() == nil {
-			p.inside()
-			return nil
-		}
-		if err := p.anew(ctx); err != nil {
-			return err
-		}
+	if p.resumed {
+		p.resumed = false
+		p.inside()
+		return nil
 	}
 	p.waits = time.Now()
 	for {
@@ -331,7 +335,14 @@ func (p *Passage) inside() {
 	if p.cfg.Observe != nil {
 		p.since = time.Now()
 	}
+	p.setHeld(p.dir)
 	p.entered.Store(true)
+}
+
+func (p *Passage) setHeld(dir TicketDir) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = dir
 }
 
 // restart takes another ticket, for a reason.

@@ -50,6 +50,7 @@ func (p *Passage) patrol() error {
 	if err != nil {
 		return err
 	}
+	remaining = slices.DeleteFunc(remaining, p.contender.Own().Before)
 	p.schedulePatrol(len(remaining))
 	x := p.examiner()
 	for _, t := range remaining {

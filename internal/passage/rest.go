@@ -23,12 +23,18 @@ type place struct {
 // one asks, every half of the linger time, whether the place was used: it rests
 // for the linger time at most, and for half of it at the least.
 type rest struct {
-	mu    sync.Mutex
-	place *place      // nil: there is none, or it is in use
-	mode  fs.FileMode // of its ticket
-	timer idle.Timer
-	// doubt: the next one to come back looks for what does not show each time.
+	mu     sync.Mutex
+	place  *place      // nil: there is none, or it is in use
+	mode   fs.FileMode // of its ticket
+	timer  idle.Timer
+	linger time.Duration // that the timer goes by
+	listed bool          // among resting
+	// doubt: the next one to come back looks for itself whether it is alone. An
+	// overlay's times do not show what is changed below it, and a clock that steps
+	// back may give a change the time of another.
 	doubt bool
+	// leaving is locked, with mu held, by those who then remove a place without it.
+	leaving sync.Mutex
 	// left is when the last passage ended that did not rest: only who comes back
 	// within the linger time will rest, so that one use leaves nothing.
 	left time.Time
@@ -66,15 +72,8 @@ func (s *Site) comeBack(cfg *Config) *place {
 		s.rest.place, s.rest.doubt = nil, false
 	}
 	s.rest.mu.Unlock()
-	if pl == nil || !doubt {
-		return pl
-	}
-	if pl.dir.Stacks() {
+	if pl != nil && doubt {
 		pl.contender.Doubt()
-	}
-	if !pl.dir.InPlace() {
-		pl.leave()
-		return nil
 	}
 	return pl
 }
@@ -84,14 +83,18 @@ func (s *Site) keep(pl *place, cfg *Config) {
 	s.rest.mu.Lock()
 	old := s.rest.place
 	s.rest.place, s.rest.mode = pl, cfg.Queue.Mode
-	if !s.rest.timer.Set() {
-		s.rest.timer.After, s.rest.timer.Expire = cfg.Linger/2, s.expire
+	if s.rest.linger != cfg.Linger {
+		s.rest.linger, s.rest.timer.Expire = cfg.Linger, s.expire
+		s.rest.timer.Hurry(cfg.Linger / 2)
+	}
+	if !s.rest.listed {
+		s.rest.listed = true
 		resting.add(s)
 	}
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
 	if old != nil { // of a lock with another mode
-		old.leave()
+		_ = old.leave()
 	}
 }
 
@@ -104,25 +107,51 @@ func (s *Site) expire() {
 		old, s.rest.place = s.rest.place, nil
 	}
 	if !s.rest.timer.Set() {
-		resting.remove(s)
+		s.unlist()
 	}
+	s.rest.leaving.Lock()
+	defer s.rest.leaving.Unlock()
 	s.rest.mu.Unlock()
 	if old != nil {
-		old.leave()
+		_ = old.leave()
 	}
+}
+
+// unlist takes s from those that may have a place at rest. s.rest.mu is held.
+func (s *Site) unlist() {
+	s.rest.listed = false
+	resting.remove(s)
 }
 
 // GiveUp removes the ticket that rests, if any. If that fails it is tried again
 // in the background.
-func (s *Site) GiveUp() error {
+func (s *Site) GiveUp() (err error) {
 	s.rest.mu.Lock()
 	old := s.rest.place
 	s.rest.place, s.rest.left = nil, time.Time{}
+	s.rest.timer.Stop()
+	s.unlist()
 	s.rest.mu.Unlock()
-	if old == nil {
-		return nil
+	if old != nil {
+		err = old.leave()
 	}
-	return old.leave()
+	s.rest.leaving.Lock() // whoever was before us is done then
+	defer s.rest.leaving.Unlock()
+	return err
+}
+
+// sacrifice gives up the place for its descriptors.
+func (s *Site) sacrifice() (some bool) {
+	s.rest.mu.Lock()
+	old := s.rest.place
+	s.rest.place = nil
+	s.rest.leaving.Lock()
+	defer s.rest.leaving.Unlock()
+	s.rest.mu.Unlock()
+	if old != nil {
+		_ = old.leave()
+	}
+	return old != nil
 }
 
 // maxResting is how many sites may have a ticket that rests: each is an open
@@ -166,14 +195,7 @@ func (r *resters) giveUp() (some bool) {
 	}
 	r.mu.Unlock()
 	for _, s := range sites {
-		s.rest.mu.Lock()
-		old := s.rest.place
-		s.rest.place = nil
-		s.rest.mu.Unlock()
-		if old != nil {
-			old.leave()
-			some = true
-		}
+		some = s.sacrifice() || some
 	}
 	return some
 }

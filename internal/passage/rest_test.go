@@ -1,7 +1,12 @@
 package passage
 
 import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -39,6 +44,13 @@ func (s *scene) use(t *testing.T) {
 	require.NoError(t, p.Leave())
 }
 
+func requireNoneAtRest(t *testing.T) {
+	t.Helper()
+	resting.mu.Lock()
+	defer resting.mu.Unlock()
+	require.Empty(t, resting.sites)
+}
+
 // counts are how often a call was made of each directory.
 func (s *scene) counts(call string) (n []int) {
 	for _, d := range s.dirs {
@@ -68,7 +80,98 @@ func TestRest(t *testing.T) {
 		time.Sleep(testLinger)
 		s.use(t)
 		require.Equal(t, []int{0, 5, 0}, s.counts("rest"), "it comes first again")
+		time.Sleep(time.Hour)
+		requireNoneAtRest(t)
 	})
+}
+
+// TestPassesOn: where others are in line, a ticket rests at the tail, and gets in
+// line again from there.
+func TestPassesOn(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		other := queue.Ticket{Name: n.foreign(), Number: queue.Number{Sec: 1}}
+		s := restScene(t, func(_ int, d *fakeDir) {
+			d.others = []queue.Ticket{other}
+			d.on("stat", func(int) error { return fs.ErrNotExist })
+		})
+		for range 5 {
+			s.use(t)
+		}
+		require.Equal(t, []int{1, 1}, s.counts("create"))
+		require.Equal(t, []int{1, 0}, s.counts("remove"))
+		require.Equal(t, []int{0, 4}, s.counts("pass on"))
+		require.Equal(t, []int{0, 3}, s.counts("requeue"))
+		require.Equal(t, []int{0, 0}, s.counts("rest"), "nobody is marked for being alone")
+		require.Equal(t, []int{1, 4}, s.counts("settle"), "each time through the doorway")
+		time.Sleep(testLinger)
+		synctest.Wait()
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+	})
+}
+
+// TestRequeue: a turn is exchanged for the place at the tail in one call, and the
+// passage goes on as if it had joined just then.
+func TestRequeue(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t, func(_ int, d *fakeDir) {
+			d.others = []queue.Ticket{{Name: n.foreign(), Number: queue.Number{Sec: 1}}}
+			d.on("stat", func(int) error { return fs.ErrNotExist })
+		})
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		require.NoError(t, p.Wait(t.Context()))
+		require.False(t, p.Requeue(), "the first one leaves nothing")
+		require.Equal(t, turn.Inside, p.Report().First.State)
+		require.NoError(t, p.Leave())
+
+		p = New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		for range 3 {
+			require.NoError(t, p.Wait(t.Context()))
+			require.True(t, p.Requeue())
+			_, err := p.Witness()
+			require.ErrorIs(t, err, os.ErrClosed)
+			require.Equal(t, turn.Alive, p.Report().First.State)
+		}
+		require.Equal(t, []int{0, 3}, s.counts("requeue"))
+		require.Equal(t, []int{1, 3}, s.counts("settle"))
+		require.NoError(t, p.Leave(), "without a turn")
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+		require.Equal(t, []turn.Step{turn.Released, turn.Enqueued, turn.Left}, s.steps()[len(s.steps())-3:])
+	})
+}
+
+// TestPassesOnInVain: a ticket that cannot rest at the tail is removed, and the
+// holder learns whether it was there until then.
+func TestPassesOnInVain(t *testing.T) {
+	n := &names{self: identity(t)}
+	for name, tt := range map[string]struct {
+		passOn, remove, want error
+	}{
+		"not here":            {errors.ErrUnsupported, nil, nil},
+		"gone":                {queue.ErrGone, queue.ErrGone, turn.ErrLost},
+		"neither nor removed": {syscall.EIO, syscall.EROFS, syscall.EROFS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := restScene(t, func(i int, d *fakeDir) {
+					d.others = []queue.Ticket{{Name: n.foreign(), Number: queue.Number{Sec: 1}}}
+					d.on("stat", func(int) error { return fs.ErrNotExist })
+					if i == 1 {
+						d.on("pass on", nth(1, tt.passOn)).on("remove", nth(1, tt.remove))
+					}
+				})
+				s.use(t)
+				p := New(&s.cfg)
+				require.NoError(t, p.Join(t.Context()))
+				require.NoError(t, p.Wait(t.Context()))
+				require.ErrorIs(t, p.Leave(), tt.want)
+				time.Sleep(time.Second)
+			})
+		})
+	}
 }
 
 // TestNoRest where a ticket must not, or need not, be kept.
@@ -99,22 +202,6 @@ func TestNoRest(t *testing.T) {
 			require.Equal(t, []int{0, 0, 0}, s.counts("rest"))
 		})
 	})
-	t.Run("another of this process waits", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s := restScene(t)
-			s.use(t)
-			holder, next := New(&s.cfg), New(&s.cfg)
-			require.NoError(t, holder.Join(t.Context()))
-			require.NoError(t, holder.Wait(t.Context()))
-			require.NoError(t, next.Join(t.Context()))
-			require.NoError(t, holder.Leave())
-			require.Equal(t, []int{0, 0, 0}, s.counts("rest"))
-			require.NoError(t, next.Wait(t.Context()))
-			require.NoError(t, next.Leave())
-			require.Equal(t, []int{0, 0, 1}, s.counts("rest"))
-			require.NoError(t, s.cfg.Site.GiveUp())
-		})
-	})
 	t.Run("too many rest", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := restScene(t)
@@ -143,9 +230,7 @@ func TestRestOfAnotherMode(t *testing.T) {
 		s := restScene(t)
 		s.use(t)
 		s.use(t)
-		closed := s.cfg
-		closed.Queue.Mode = 0o600
-		s.cfg, closed = closed, s.cfg
+		s.cfg.Queue.Mode = 0o600
 		s.use(t)
 		require.Equal(t, []int{1, 1, 1}, s.counts("create"))
 		require.Equal(t, []int{1, 1, 0}, s.counts("remove"))
@@ -165,7 +250,6 @@ func TestComesBackInVain(t *testing.T) {
 		"the directory's times cannot be read": func(d *fakeDir) {
 			d.on("times", nth(4, syscall.EIO)).on("list", nth(2, syscall.EIO))
 		},
-		"the path leads elsewhere": func(d *fakeDir) { d.elsewhere = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -188,6 +272,37 @@ func TestComesBackInVain(t *testing.T) {
 	}
 }
 
+// TestComesBackAsItself: a place is looked after by whoever came back to it, and
+// not by the one who left it.
+func TestComesBackAsItself(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t, func(i int, d *fakeDir) {
+			if i == 1 {
+				d.on("enter", nth(2, queue.ErrGone))
+			}
+			if i == 2 {
+				d.others = []queue.Ticket{{Name: n.lives(), Number: queue.Number{Sec: 1}}}
+			}
+		})
+		s.use(t)
+		s.use(t)
+		before := len(s.steps())
+		var told []turn.Step
+		cfg := s.cfg
+		cfg.Observe = func(e turn.Event) { told = append(told, e.Step) }
+		p := New(&cfg)
+		require.NoError(t, p.Join(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, p.Wait(ctx), context.DeadlineExceeded)
+		require.Contains(t, told, turn.Waits)
+		require.Len(t, s.steps(), before)
+		require.NoError(t, p.Leave())
+		settle()
+	})
+}
+
 // nth fails the n-th call.
 func nth(n int, err error) func(int) error {
 	return func(call int) error {
@@ -198,27 +313,76 @@ func nth(n int, err error) func(int) error {
 	}
 }
 
-// TestDoubt: the times of a directory that lies on others are not trusted for
-// longer than half of the linger time.
+// TestDoubt: the directory's times are not trusted for longer than half of the
+// linger time.
 func TestDoubt(t *testing.T) {
-	for _, stacks := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			s := restScene(t, func(_ int, d *fakeDir) { d.stacks = stacks })
-			s.use(t)
-			s.use(t)
-			began := s.dirs[1].count("list")
-			s.use(t)
-			require.Equal(t, began, s.dirs[1].count("list"), "the times tell")
-			time.Sleep(testLinger/2 + 1)
-			s.use(t)
-			if stacks {
-				require.Greater(t, s.dirs[1].count("list"), began)
-			} else {
-				require.Equal(t, began, s.dirs[1].count("list"))
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t)
+		s.use(t)
+		s.use(t)
+		began := s.dirs[1].count("list")
+		s.use(t)
+		require.Equal(t, began, s.dirs[1].count("list"), "the times tell")
+		time.Sleep(testLinger/2 + 1)
+		s.use(t)
+		require.Equal(t, began+1, s.dirs[1].count("list"))
+		s.use(t)
+		require.Equal(t, began+1, s.dirs[1].count("list"))
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
+}
+
+// TestLingers: the shortest linger time that was asked for last counts, and nothing
+// is to come after a rest that was given up.
+func TestLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := restScene(t)
+		s.cfg.Linger = time.Hour
+		s.use(t)
+		s.use(t)
+		s.cfg.Linger = testLinger
+		s.use(t)
+		time.Sleep(testLinger + 1)
+		synctest.Wait()
+		require.Equal(t, []int{1, 1}, s.counts("remove"))
+
+		s.cfg.Linger = time.Hour
+		s.use(t)
+		s.use(t)
+		require.NoError(t, s.cfg.Site.GiveUp())
+		time.Sleep(time.Hour)
+		requireNoneAtRest(t)
+	})
+}
+
+// TestTriesOfWhoComesBack: who comes back to its ticket is seen to be inside for a
+// moment, and a try that sees that fails. One of the two must succeed.
+func TestTriesOfWhoComesBack(t *testing.T) {
+	n := &names{self: identity(t)}
+	synctest.Test(t, func(t *testing.T) {
+		other := n.foreign()
+		s := restScene(t)
+		s.use(t)
+		s.use(t)
+		// Another one, far ahead, of which nothing shows that it will go.
+		d := s.dirs[1]
+		d.others = []queue.Ticket{{Name: other, Number: queue.Number{Sec: 1}}}
+		s.cfg.Site.rest.place.contender.Doubt()
+		var left atomic.Bool
+		d.on("stat", func(int) error {
+			if left.Load() {
+				return fs.ErrNotExist
 			}
-			require.NoError(t, s.cfg.Site.GiveUp())
+			return nil
 		})
-	}
+		time.AfterFunc(100*time.Millisecond, func() { left.Store(true) }) // it gives up
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		require.NoError(t, p.Try(t.Context()))
+		require.NoError(t, p.Leave())
+		require.Equal(t, 1, d.count("requeue"))
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
 }
 
 // TestRestIsLeftInTheBackground: a ticket at rest that cannot be removed is tried

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticket"
@@ -32,7 +33,9 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
 	if p.cfg.Observe != nil {
-		p.tell(turn.Event{Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}})
+		p.tell(turn.Event{
+			Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}, Ahead: p.Report(),
+		})
 	}
 	prompt := p.dir.OneKernel()
 	// Leases end without an event, and plain owners keep nothing open.
@@ -45,7 +48,10 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 		w.Arm()
 		return w
 	}
-	told := false
+	if w.polls = bubble.Inside() && p.ownProcess(name); w.polls {
+		return w
+	}
+	var told bool
 	if ahead > many && !name.Plain {
 		told = w.Listen(name.Nonce, name.PID)
 	} else {
@@ -56,6 +62,12 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 		p.bell = wake.Hang(own.Nonce)
 	}
 	return w
+}
+
+// ownProcess reports whether a ticket is one of this process.
+func (p *Passage) ownProcess(name ticket.Name) bool {
+	self, err := liveness.Self()
+	return err == nil && name.PID == self.PID && name.Start == self.Start && name.Host == self.Host
 }
 
 // watch waits for a ticket.
@@ -73,6 +85,9 @@ type watch struct {
 	until queue.Ticket
 	owner ticket.Name // of until
 	ahead int         // at the last look
+	// polls: the owner may be in the same bubble of testing/synctest as the waiter,
+	// whose clock stands still while somebody waits in a system call.
+	polls bool
 	pause time.Duration
 }
 
@@ -91,7 +106,7 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 	}
 	w.Limit(time.Until(p.patrolAt))
 	var err error
-	if soon || !w.Blind() || !p.dir.OneKernel() {
+	if soon || w.polls || !w.Blind() || !p.dir.OneKernel() {
 		err = w.Waiter.Wait(ctx, soon)
 	} else {
 		err = w.waitBlind(ctx)
@@ -143,8 +158,9 @@ func (w *watch) waitBlind(ctx context.Context) error {
 				w.p.again = true
 				return ctx.Err()
 			}
-			if !slices.ContainsFunc(remaining, func(t queue.Ticket) bool { return t.Name == w.until.Name }) {
-				return ctx.Err()
+			as := func(t queue.Ticket) bool { return t == w.until }
+			if !slices.ContainsFunc(remaining, as) {
+				return ctx.Err() // it is gone, or has risen
 			}
 		}
 		if n := len(remaining); n != w.ahead {

@@ -18,12 +18,14 @@ type Contender struct {
 	final      bool  // the doorway is behind us
 	failed     error // no use in trying again
 	mayRest    bool
-	rested     bool // its ticket is marked
+	marked     bool // its ticket rests, or did until it came in again
 	solitude
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
+
+	passed []Ticket // lower ones that rest, to be looked at before entering
 }
 
 // New returns a contender for the queue in dir. With plainPeers it follows R12.
@@ -42,8 +44,8 @@ func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.rested, c.own, c.ahead = dir, false, nil, false, Ticket{}, nil
-	c.solitude = solitude{}
+	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
+	c.solitude, c.marked, c.passed = solitude{}, false, nil
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.

@@ -58,16 +58,23 @@ type Directory interface {
 	// somebody is about to remove it. Where there are no entry locks it only
 	// looks. It may be called again.
 	Enter() (Number, error)
-	// Rest marks the ticket as resting (R14), unless it is marked, and gives up the
-	// entry lock. After an error the ticket may be marked, and still be entered.
+	// Rest marks the ticket as resting (R14), unless it is marked, and gives up its
+	// locks. After an error the ticket may be marked, and still be entered.
 	Rest() error
+	// Restamp stores a number by the clock, but above a given one, and returns
+	// what it stored, or more. To rest, it gives up the locks first, and marks the
+	// ticket together with the number; to get in line again it takes the mark away
+	// together with the number, and then gives up the locks. ErrGone: the ticket is
+	// gone.
+	Restamp(above Number, rests bool) (Number, error)
 	// Times returns when the directory's entries last changed.
 	Times() (Times, error)
 	// Settled reports whether t lies so far back that no change from now on can
 	// have t for its time.
 	Settled(t Times) bool
-	// Remaining returns those of ts that a listing begun now still shows. It
-	// may use the memory of ts for that.
+	// Remaining returns those of ts that a listing begun now still shows. Their
+	// numbers are those of ts, or were read after it began. It may use the memory of
+	// ts for that.
 	Remaining(ts []Ticket) ([]Ticket, error)
 	// Remove gives up the entry lock and removes the own ticket. ErrGone: it was
 	// gone already, before the entry lock was given up if it had that.
@@ -81,14 +88,16 @@ const (
 	Gone        Standing = iota // removed, or its owner is dead or had left it: out of the way
 	Provisional                 // its owner may still be in the doorway
 	Final                       // its owner waits or holds
+	AtRest                      // its owner has left, and may come back; see Look
 )
 
 // Others is what a contender can learn about other contenders' tickets.
 type Others interface {
 	// Look returns t as it is now: the number is read after all that its
-	// standing rests on. It removes a dead ticket if it may (R8), and one that
-	// rests (R14), and only under that ticket's entry lock (R13).
-	Look(t Ticket) (now Ticket, s Standing, err error)
+	// standing rests on. It removes a dead ticket if it may (R8), and only under
+	// that ticket's entry lock (R13). One that rests it removes likewise, but only
+	// if it is the last one in the way; else that is AtRest.
+	Look(t Ticket, last bool) (now Ticket, s Standing, err error)
 	// Watch begins to watch t.
 	Watch(t Ticket) Watch
 }

@@ -16,7 +16,7 @@ func (c *Contender) sink() (in bool, err error) {
 	ahead := false
 	for _, t := range others {
 		if t.Plain && t.Before(c.own) {
-			_, standing, err := c.others.Look(t)
+			_, standing, err := c.others.Look(t, false)
 			if err != nil {
 				return false, err
 			}

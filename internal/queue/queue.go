@@ -33,7 +33,15 @@
 //	                    leaves if so. To come back it takes the entry lock, looks
 //	                    its name up, then looks whether anybody came: alone it is
 //	                    inside, else it starts anew. Others remove a marked
-//	                    ticket whose entry lock is free.
+//	                    ticket whose entry lock is free, when nothing else is
+//	                    ahead.
+//	R15 again           who leaves while others wait may keep its ticket, too:
+//	                    it gives up the entry lock, then raises its number and
+//	                    marks it in one step, and rests at the tail. Whoever comes
+//	                    back while others are there takes the entry lock, looks its
+//	                    name up, raises its number and takes the mark away in one
+//	                    step, gives up the entry lock, and goes through the doorway
+//	                    as if it had created the ticket just now.
 //
 // Why two are never inside. Let i have decided by listing L, begun after its
 // number n was final, and let j be any other ticket that is inside or comes
@@ -64,6 +72,12 @@
 // given up the entry lock, is for those who found that held, and sleep. Both looks
 // take the directory's times for an answer where these can tell; should they lie,
 // order and promptness suffer, not the exclusion.
+//
+// Nor does queueing again (R15). A ticket that rests at the tail is outside, and
+// comes in by no other way than the doorway. There it is like one that was created
+// just now, at the moment it was raised: the first case holds for it with that
+// moment for its creation, since whoever listed it before that knows it by a lower
+// number, looks at it again before it comes in, and finds it risen, or removes it.
 //
 // Nothing here depends on clocks, on their steps or on how coarse the stored
 // times are: they decide the order, never the exclusion. Since i has the last
@@ -194,53 +208,69 @@ func (c *Contender) decide(others []Ticket) {
 	ahead := slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
 	slices.SortFunc(ahead, Ticket.Compare)
 	c.setAhead(ahead)
+	c.passed = nil
 }
 
-// passAll waits for every ticket ahead, from the nearest on (R5).
+// passAll waits for every ticket ahead, from the nearest on (R5). Those that rest
+// are out of the way until nothing else is ahead (R14): most have come back by
+// then, behind us.
 func (c *Contender) passAll(ctx context.Context, try bool) error {
-	waited := false
-	for len(c.ahead) > 0 {
+	waited, last := false, false
+	for {
+		if len(c.ahead) == 0 {
+			if len(c.passed) == 0 {
+				return nil
+			}
+			c.setAhead(c.passed)
+			c.passed, last = nil, true
+		}
 		if err := ctx.Err(); err != nil {
 			return err // many dead ones take their time
 		}
-		last := len(c.ahead) - 1
+		n := len(c.ahead) - 1
 		// The nearest ticket usually stays until its owner has held the lock, so
 		// set the watch before the first look. When it has gone, those before it
 		// mostly have gone too, or risen.
-		moved, err := c.pass(ctx, c.ahead[last], try, !waited)
+		moved, rests, err := c.pass(ctx, c.ahead[n], try, !waited && !last, last || n == 0)
 		if err != nil {
 			return err
 		}
-		remaining := c.ahead[:last]
-		if moved && last > 0 {
+		if rests {
+			c.passed = append(c.passed, c.ahead[n])
+		}
+		remaining := c.ahead[:n]
+		if moved && n > 0 {
 			// Of a copy, since others may look at c.ahead meanwhile.
 			if remaining, err = c.dir.Remaining(slices.Clone(remaining)); err != nil {
 				return err
 			}
+			remaining = slices.DeleteFunc(remaining, c.own.Before)
 		}
 		c.setAhead(remaining)
 		waited = waited || moved
 	}
-	return nil
 }
 
-// pass waits until t is no longer ahead, and reports whether it had to. If that
-// is likely, it sets a watch before the first look.
-func (c *Contender) pass(ctx context.Context, t Ticket, try, likely bool) (moved bool, err error) {
+// pass waits until t is no longer ahead, and reports whether it had to, or until
+// it rests, unless it is the last one. If a wait is likely, it sets a watch before
+// the first look.
+func (c *Contender) pass(ctx context.Context, t Ticket, try, likely, last bool) (moved, rests bool, err error) {
 	var watch Watch
 	if likely {
 		watch = c.others.Watch(t)
 		defer watch.Stop()
 	}
 	for {
-		now, standing, err := c.others.Look(t)
+		now, standing, err := c.others.Look(t, last)
 		switch {
 		case err != nil:
-			return moved, err
+			return moved, false, err
 		case standing == Gone, c.own.Before(now):
-			return moved, nil
+			return moved, false, nil
+		case standing == AtRest:
+			return moved, true, nil
 		case try && standing == Final:
-			return moved, ErrBusy
+			return moved, false, ErrBusy
 		}
 		if watch == nil {
 			watch = c.others.Watch(t)
@@ -250,7 +280,7 @@ func (c *Contender) pass(ctx context.Context, t Ticket, try, likely bool) (moved
 		// Looked at with the watch set: a change before the watch is seen by
 		// that look, and one after it ends the wait.
 		if err := watch.Wait(ctx, standing == Provisional); err != nil {
-			return moved, err
+			return moved, false, err
 		}
 		moved = true
 	}

@@ -26,55 +26,104 @@ func (c *Contender) Bind(others Others) { c.others = others }
 
 // Doubt has the contender look again whether it is alone, for directories that
 // do not show every change by their times.
-func (c *Contender) Doubt() { c.solitude = solitude{} }
+func (c *Contender) Doubt() { c.settled = false }
 
-// Rest is R14. It gives up the turn as Leave does, but keeps the ticket if
-// nobody else is there, and reports whether it did. Then Resume or Leave is
-// next.
+// Rest gives up the turn as Leave does, but keeps the ticket, and reports whether
+// it did: where it is if nobody else is there (R14), or at the tail (R15). Then
+// Resume or Leave is next.
 func (c *Contender) Rest() (rests bool, err error) {
-	// First, whether the ticket was ours until now (ErrGone): anybody may remove it
-	// once it rests.
-	if !c.mayMark() || c.dir.Rest() != nil {
+	switch {
+	case !c.mayRest:
+		return false, c.dir.Remove()
+	case !c.alone:
+		return c.passOn(false)
+	}
+	switch same, err := c.still(); {
+	case err != nil:
+		return false, c.dir.Remove()
+	case !same && !c.marked:
+		return c.passOn(false) // somebody is there, and the mark would be for nothing
+	}
+	if c.dir.Rest() != nil {
 		return false, c.dir.Remove()
 	}
+	c.marked = true
 	// Only now: whoever comes later finds the entry lock free, and does not wait
 	// for us.
-	if alone, err := c.isAlone(); alone && err == nil {
-		c.rested = true
+	if alone, err := c.isAlone(); err == nil && alone {
 		return true, nil
 	}
-	if err = c.dir.Remove(); errors.Is(err, ErrGone) {
+	return c.passOn(true)
+}
+
+// still reports whether nothing has changed since the contender was alone. If
+// something has, the ticket may be gone, which must be known before it rests:
+// from then on anybody may remove it, and no turn is lost by that.
+func (c *Contender) still() (same bool, err error) {
+	now, err := c.dir.Times()
+	same = err == nil && now == c.noted
+	if c.marked && !(same && c.settled) {
+		err = c.comeIn()
+	}
+	return same, err
+}
+
+// passOn is R15. It raises the number of the ticket, which is what those behind
+// wait for, and has it rest at the tail. left is whether it rests already, so that
+// it may be gone.
+func (c *Contender) passOn(left bool) (rests bool, err error) {
+	n, err := c.dir.Restamp(c.own.Number, true)
+	if err == nil {
+		c.setOwn(Ticket{Name: c.own.Name, Number: n})
+		c.solitude, c.marked = solitude{}, true
+		return true, nil
+	}
+	err = c.dir.Remove()
+	if left && errors.Is(err, ErrGone) {
 		err = nil
 	}
 	return false, err
 }
 
-// mayMark reports whether the ticket is there and worth resting: those who know
-// of others are spared the marking.
-func (c *Contender) mayMark() bool {
-	if !c.mayRest || !c.alone && !c.rested {
-		return false
+// Resume comes back to a resting ticket, and reports whether the contender is
+// inside. If not, it has got in line anew, as by Join, and Wait or Try is next:
+// to wait with its old number would overtake those who came while it rested.
+// After any error the ticket is good for nothing but Leave.
+func (c *Contender) Resume() (inside bool, err error) {
+	// While it has the entry lock, nobody removes the ticket.
+	if c.alone {
+		err = c.comeIn()
+	} else {
+		_, err = c.dir.Enter()
 	}
-	now, err := c.dir.Times()
-	same := err == nil && c.alone && now == c.noted
-	if c.rested && !(same && c.settled) {
-		return c.comeIn() == nil
+	if err != nil {
+		return false, err
 	}
-	return same
+	if c.alone {
+		if alone, err := c.isAlone(); alone || err != nil {
+			return alone, err
+		}
+	}
+	return false, c.again()
 }
 
-// Resume comes back to a resting ticket. It returns nil when the contender is
-// inside. After any error the ticket is good for nothing but Leave: to wait with
-// its old number would overtake those who came while it rested.
-func (c *Contender) Resume() error {
-	if err := c.comeIn(); err != nil {
+// Requeue is Rest and Resume in one, for one who knows that it is not alone and
+// wants another turn. It reports whether it got in line anew; if not, Leave is next.
+func (c *Contender) Requeue() bool {
+	// A marked ticket may rest, and be gone, only when its locks are given up.
+	return c.mayRest && (!c.marked || c.comeIn() == nil) && c.again() == nil
+}
+
+// again gets in line anew with the ticket that is there.
+func (c *Contender) again() error {
+	n, err := c.dir.Restamp(c.own.Number, false)
+	if err != nil {
 		return err
 	}
-	alone, err := c.isAlone()
-	if err == nil && !alone {
-		err = ErrGone
-	}
-	return err
+	c.setOwn(Ticket{Name: c.own.Name, Number: n})
+	c.setAhead(nil)
+	c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil
+	return nil
 }
 
 // isAlone reports whether the own ticket is the only one.

@@ -145,28 +145,26 @@ func (a *actor) contend() {
 // pass is one passage through the queue. It reports whether it was robbed of
 // its place before its turn had come, and has to start anew.
 func (a *actor) pass() (again bool) {
-	if a.rests != nil && a.comeBack() {
+	o, c, inside := a.join()
+	if c == nil {
 		return false
 	}
-	o := &own{actor: a}
-	c := queue.New(o, o, a.w.mode == Plain)
-	if a.w.plan.rests {
-		c.MayRest()
-	}
-	if err := c.Join(); err != nil {
-		a.expect(err, errFault)
-		return false
-	}
-	try := a.w.plan.tryers > 0 && a.w.rng.IntN(a.w.plan.tryers) == 0
-	err := a.enter(c, try)
-	for a.resumes(err) {
-		err = a.enter(c, false)
-	}
-	switch {
-	case err == nil:
+	if inside {
 		a.hold(o)
 		a.leaveOrRest(o, c)
 		return false
+	}
+	try := a.w.plan.tryers > 0 && a.w.rng.IntN(a.w.plan.tryers) == 0
+	err := a.wait(c, try)
+	for err == nil {
+		a.hold(o)
+		if !a.requeues(c) {
+			a.leaveOrRest(o, c)
+			return false
+		}
+		err = a.wait(c, false)
+	}
+	switch {
 	case a.file.robbed && (errors.Is(err, queue.ErrGone) || errors.Is(err, queue.ErrMoved)):
 		again = true
 	case errors.Is(err, queue.ErrTop) && a.w.plan.atEnd:
@@ -175,6 +173,35 @@ func (a *actor) pass() (again bool) {
 	}
 	a.leave(c)
 	return again
+}
+
+// wait goes through the queue, or gives up.
+func (a *actor) wait(c *queue.Contender, try bool) error {
+	err := a.enter(c, try)
+	for a.resumes(err) {
+		err = a.enter(c, false)
+	}
+	return err
+}
+
+// join takes a place in the queue, or comes back to the own ticket; then it may be
+// inside at once. It returns nil if it could do neither.
+func (a *actor) join() (o *own, c *queue.Contender, inside bool) {
+	if a.rests != nil {
+		if r, inside := a.comeBack(); r != nil {
+			return r.own, r.contender, inside
+		}
+	}
+	o = &own{actor: a}
+	c = queue.New(o, o, a.w.mode == Plain)
+	if a.w.plan.rests {
+		c.MayRest()
+	}
+	if err := c.Join(); err != nil {
+		a.expect(err, errFault)
+		return nil, nil, false
+	}
+	return o, c, false
 }
 
 func (a *actor) enter(c *queue.Contender, try bool) error {

@@ -19,11 +19,13 @@ const (
 	BendNumberFirst   Bend = "number-first"   // a look reads the number before that on which the standing rests
 	BendSkipsLive     Bend = "skips-live"     // a ticket of the living is passed by, and left
 	BendSkipsHeir     Bend = "skips-heir"     // a ticket of the dead is passed by, though an heir has its entry lock
+	BendRaisesFirst   Bend = "raises-first"   // who passes its turn on raises its number before it gives up the entry lock
 	BendNoEntry       Bend = "no-entry"       // the owner enters without the entry lock
 	BendNoLook        Bend = "no-look"        // the owner does not look its name up once it has the entry lock
 	BendLooksFirst    Bend = "looks-first"    // the owner looks its name up before it has the entry lock
 	BendTestsEntry    Bend = "tests-entry"    // whoever removes a ticket tests its entry lock, and does not exclude it
 	BendRobsHolders   Bend = "robs-holders"   // whoever removes a ticket does so though its entry lock is held
+	BendRobsWaiters   Bend = "robs-waiters"   // whoever removes a ticket that rests does so though it has got in line again
 	BendRaisesHolding Bend = "raises-holding" // the holder's number rises
 	BendLowersHolding Bend = "lowers-holding" // the holder's number falls: harmless, and what R12 rests on
 	BendServerLocal   Bend = "server-local"   // cached mode: one contender is on the server, caches nothing and announces nothing
@@ -33,8 +35,8 @@ const (
 // Bends are all that do harm.
 var Bends = []Bend{
 	BendListFirst, BendTornListing, BendBlindToMoves, BendBlindToDeath, BendNumberFirst,
-	BendSkipsLive, BendSkipsHeir, BendNoEntry, BendNoLook, BendLooksFirst, BendTestsEntry,
-	BendRobsHolders, BendRaisesHolding, BendServerLocal, BendCoarseView,
+	BendSkipsLive, BendSkipsHeir, BendRaisesFirst, BendNoEntry, BendNoLook, BendLooksFirst, BendTestsEntry,
+	BendRobsHolders, BendRobsWaiters, BendRaisesHolding, BendServerLocal, BendCoarseView,
 }
 
 // view is what a sees of a number.

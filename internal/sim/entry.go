@@ -58,11 +58,15 @@ func (a *actor) reclaim(f *file) bool {
 		a.unlink(f)
 		return true
 	}
+	rests := f.marked
 	a.step()
 	if f.entered && a.w.bend != BendRobsHolders {
 		return false
 	}
-	if !f.dead && !f.marked {
+	if rests && !f.marked && !f.dead && a.w.bend != BendRobsWaiters {
+		return false // it has got in line again
+	}
+	if !f.dead && !f.marked && !rests {
 		f.robbed = true
 		a.w.plan.removals--
 	}

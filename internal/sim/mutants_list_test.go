@@ -71,7 +71,7 @@ var mutants = []mutant{
 	{
 		name: "looks before the watch, not after", file: "queue.go", mode: Queue, kind: Deadlock,
 		edits: []edit{
-			{"c.pass(ctx, c.ahead[last], try, !waited)", "c.pass(ctx, c.ahead[last], try, waited && false)"},
+			{"c.pass(ctx, c.ahead[n], try, !waited && !last, last || n == 0)", "c.pass(ctx, c.ahead[n], try, false, last || n == 0)"},
 			{"			defer watch.Stop()\n			continue\n", "			defer watch.Stop()\n"},
 		},
 	},
@@ -183,27 +183,24 @@ var mutants = []mutant{
 	},
 	{
 		name: "R14: looks for newcomers while it is inside", file: "rest.go", mode: Queue, kind: Deadlock,
-		edits: []edit{{"	if !c.mayMark() || c.dir.Rest() != nil {\n		return false, c.dir.Remove()\n	}\n", `	alone, _ := c.isAlone()
-	if !c.mayMark() || c.dir.Rest() != nil {
-		return false, c.dir.Remove()
-	}
-`}, {"	if alone, err := c.isAlone(); alone && err == nil {\n		c.rested = true", "	if alone {\n		c.rested = true"}},
+		edits: []edit{{"	if c.dir.Rest() != nil {\n", "	alone, err := c.isAlone()\n	if c.dir.Rest() != nil {\n"},
+			{"	if alone, err := c.isAlone(); err == nil && alone {\n		return true, nil", "	if err == nil && alone {\n		return true, nil"}},
 	},
 	{
 		name: "R14: rests without a look for newcomers", file: "rest.go", mode: Queue, kind: Deadlock,
-		edits: []edit{{"	if alone, err := c.isAlone(); alone && err == nil {\n		c.rested = true", "	if true {\n		c.rested = true"}},
+		edits: []edit{{"	if alone, err := c.isAlone(); err == nil && alone {\n		return true, nil", "	if true {\n		return true, nil"}},
 	},
 	{
 		name: "R14: comes back without a look for newcomers", file: "rest.go", mode: Queue, kind: Overtaken,
-		edits: []edit{{"	if err == nil && !alone {\n", "	if false && !alone {\n"}},
+		edits: []edit{{"		if alone, err := c.isAlone(); alone || err != nil {\n			return alone, err\n		}\n", "		return true, nil\n"}},
 	},
 	{
 		name: "R14: comes back without the entry lock", file: "rest.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"	if err := c.comeIn(); err != nil {\n		return err\n	}\n", ""}},
+		edits: []edit{{"		err = c.comeIn()\n	} else {", "		err = nil\n	} else {"}},
 	},
 	{
 		name: "R14: comes back though its ticket is gone", file: "rest.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"	if err := c.comeIn(); err != nil {\n		return err\n	}\n", "	if c.comeIn() != nil {\n		return nil\n	}\n"}},
+		edits: []edit{{"		err = c.comeIn()\n	} else {", "		if c.comeIn() != nil {\n			return true, nil\n		}\n	} else {"}},
 	},
 	{
 		name: "R14: notes the directory's times after the listing", file: "queue.go", mode: Queue, kind: Overtaken,
@@ -224,6 +221,26 @@ var mutants = []mutant{
 	{
 		name: "R14: takes any times for an answer", file: "rest.go", mode: Queue, kind: Overtaken,
 		edits: []edit{{"	if c.alone && c.settled && now == c.noted {", "	if _ = now; c.alone && c.settled {"}},
+	},
+	{
+		name: "R14: rests though its ticket may be gone", file: "rest.go", mode: Queue, kind: Unexpected,
+		edits: []edit{{"	if left && errors.Is(err, ErrGone) {", "	if false && errors.Is(err, ErrGone) {"}},
+	},
+	{
+		name: "R15: gets in line with its old number", file: "rest.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"	n, err := c.dir.Restamp(c.own.Number, false)\n	if err != nil {\n		return err\n	}\n", "	n := c.own.Number\n"}},
+	},
+	{
+		name: "R15: gets in line without the doorway", file: "rest.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil", "c.solitude, c.marked, c.passed = solitude{}, false, nil"}},
+	},
+	{
+		name: "R15: gets in line without the entry lock", file: "rest.go", mode: Queue, kind: Unexpected,
+		edits: []edit{{"		_, err = c.dir.Enter()\n", "		err = nil\n"}},
+	},
+	{
+		name: "R15: comes in by its entry lock alone", file: "rest.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"		_, err = c.dir.Enter()\n", "		_, err = c.dir.Enter()\n		if err == nil {\n			return true, nil\n		}\n"}},
 	},
 	{
 		name: "R13: does not enter", file: "queue.go", mode: Queue, kind: Overlap,

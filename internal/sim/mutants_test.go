@@ -106,11 +106,13 @@ var bends = map[Bend]Kind{
 	BendNumberFirst:   TryCount,
 	BendSkipsLive:     Overlap,
 	BendSkipsHeir:     Overlap,
+	BendRaisesFirst:   Deadlock,
 	BendNoEntry:       Overlap,
 	BendNoLook:        Overlap,
 	BendLooksFirst:    Overlap,
 	BendTestsEntry:    Overlap,
 	BendRobsHolders:   Overlap,
+	BendRobsWaiters:   Unexpected,
 	BendRaisesHolding: Overlap,
 	BendServerLocal:   Overlap,
 	BendCoarseView:    Deadlock, // and, a thousand times rarer, an overlap

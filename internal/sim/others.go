@@ -8,7 +8,7 @@ import (
 
 // Look follows the lock proper: the larger of the numbers known counts, and
 // only a ticket of ours can be seen to be in the doorway.
-func (o *own) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
+func (o *own) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing, error) {
 	o.step()
 	if o.fault() {
 		return t, queue.Final, errFault
@@ -17,9 +17,9 @@ func (o *own) Look(t queue.Ticket) (queue.Ticket, queue.Standing, error) {
 	if o.w.bend == BendNumberFirst {
 		t = o.renew(t, f)
 		o.step()
-		return t, o.standing(f), nil
+		return t, o.standing(f, last), nil
 	}
-	standing := o.standing(f)
+	standing := o.standing(f, last)
 	o.step()
 	return o.renew(t, f), standing, nil
 }
@@ -33,11 +33,14 @@ func (o *own) renew(t queue.Ticket, f *file) queue.Ticket {
 }
 
 // standing is what f's ticket means to those behind it.
-func (o *own) standing(f *file) queue.Standing {
+func (o *own) standing(f *file, last bool) queue.Standing {
 	switch w := o.w; {
 	case f.removed:
 		return queue.Gone
 	case f.marked && !f.entered && !f.dead:
+		if !last {
+			return queue.AtRest
+		}
 		if !w.plan.kept && o.reclaim(f) {
 			return queue.Gone
 		}

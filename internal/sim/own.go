@@ -170,7 +170,12 @@ func (o *own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	if o.notices() {
 		return nil, queue.ErrGone
 	}
-	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !slices.Contains(o.entries, t.Name) }), nil
+	ts = slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !slices.Contains(o.entries, t.Name) })
+	for i, t := range ts {
+		o.step()
+		ts[i] = o.renew(t, o.w.dir.find(t.Name))
+	}
+	return ts, nil
 }
 
 func (o *own) Remove() error {

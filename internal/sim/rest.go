@@ -44,27 +44,34 @@ func (a *actor) leaveOrRest(o *own, c *queue.Contender) {
 	}
 }
 
-// comeBack comes back to the own ticket, and reports whether that went well. If
-// not, the ticket is gone.
-func (a *actor) comeBack() bool {
-	r := a.rests
+// requeues exchanges the turn for the place at the tail, now and then.
+func (a *actor) requeues(c *queue.Contender) bool {
+	if !a.w.plan.rests || a.w.rng.IntN(4) > 0 {
+		return false
+	}
+	a.createdAt, a.settledAt, a.admitted = a.w.steps, never, false
+	return c.Requeue()
+}
+
+// comeBack comes back to the own ticket, and reports whether it could. If not,
+// the ticket is gone. If it is inside, that is over when it returns.
+func (a *actor) comeBack() (r *resting, inside bool) {
+	r = a.rests
 	// Who comes back arrives now.
-	a.createdAt = a.w.steps
+	a.createdAt, a.settledAt, a.admitted = a.w.steps, never, false
 	if a.w.tracing {
 		a.say("comes back")
 	}
-	err := r.contender.Resume()
+	inside, err := r.contender.Resume()
 	if err != nil {
 		if a.w.bend != BendLowersHolding || !errors.Is(err, queue.ErrMoved) {
 			a.expect(err, errFault, queue.ErrGone)
 		}
 		a.wake()
-		return false
+		return nil, false
 	}
 	a.rests = nil
-	a.hold(r.own)
-	a.leaveOrRest(r.own, r.contender)
-	return true
+	return r, inside
 }
 
 // wake removes the own ticket that rests, however often that fails. Anybody may
@@ -95,8 +102,41 @@ func (o *own) Rest() error {
 			o.say("marks %s", show(o.file))
 		}
 	}
+	o.file.settled = false // the witness goes, too
 	o.leaveEntry()
 	return nil
+}
+
+// Restamp is one step, but for giving up the entry lock.
+func (o *own) Restamp(above queue.Number, rests bool) (queue.Number, error) {
+	n, ok := above.Add(1)
+	if !ok {
+		return n, errFault
+	}
+	if rests && o.w.bend != BendRaisesFirst {
+		o.leaveEntry()
+		o.file.settled = false
+	}
+	o.step()
+	switch {
+	case o.fault():
+		return n, errFault
+	case o.file.removed:
+		return n, queue.ErrGone
+	}
+	n = n.Max(o.w.clock.read(o.w.rng))
+	o.w.store(o.file, n)
+	o.file.marked = rests
+	if o.w.tracing {
+		o.say("sets %s, and rests: %t", show(o.file), rests)
+	}
+	if !rests {
+		o.file.settled, o.first = false, nil
+	} else if o.file.entered {
+		o.step() // BendRaisesFirst
+	}
+	o.leaveEntry()
+	return n, nil
 }
 
 // Times are the directory's: what changes within one tick cannot be told apart.

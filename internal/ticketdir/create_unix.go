@@ -37,7 +37,7 @@ func (o *Own) create() (string, error) {
 		h.release()
 		return "", err
 	}
-	o.h, o.fd, o.name = h, fd, path[len(o.q.Dir)+1:]
+	o.h, o.fd, o.file, o.name = h, fd, path, path[len(o.q.Dir)+1:]
 	o.placed = !o.lockless
 	o.id, o.listings = fileID{}, listings{changes: 1} // nothing of a ticket before
 	if h.followsOpen {
@@ -82,7 +82,7 @@ func (o *Own) openNew(h *handle) (fd int, path string, err error) {
 	if err == unix.ENOENT {
 		h.retire() // the directory itself is gone
 	} else {
-		unlinkat(unix.AT_FDCWD, path) // a server may have made it and failed to say so
+		_ = unlinkat(unix.AT_FDCWD, path) // a server may have made it and failed to say so
 	}
 	return -1, "", &fs.PathError{Op: "create", Path: path, Err: err}
 }

@@ -51,7 +51,7 @@ func (o *Own) Enter() (queue.Number, error) {
 		}
 		o.entered = true
 		if o.marked {
-			o.resumed()
+			return o.comeBack()
 		}
 	} else if o.placed && o.h.entries() {
 		// It was made when there were locks, and others would miss its entry lock.
@@ -61,6 +61,23 @@ func (o *Own) Enter() (queue.Number, error) {
 	}
 	st, err := o.standing()
 	return st.modified, err
+}
+
+// comeBack is the end of Enter for a ticket that rested. It is looked up by its
+// path: newcomers may have another directory there by now.
+func (o *Own) comeBack() (queue.Number, error) {
+	o.resumed()
+	st, err := fstatat(unix.AT_FDCWD, o.Path(), unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err == unix.ENOENT, err == unix.ENOTDIR, err == nil && st.id != o.id:
+		return queue.Number{}, queue.ErrGone
+	case err != nil:
+		return queue.Number{}, wrap("stat", o.Path(), err)
+	}
+	if st.accessed != restMark {
+		o.marked = false // somebody has read the file
+	}
+	return st.modified, nil
 }
 
 // lock takes a lock on the own ticket. If somebody else has it, or there are no

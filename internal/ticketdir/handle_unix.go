@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,7 @@ type handle struct {
 	id          fileID
 	filesystem  liveness.Filesystem
 	place       liveness.Place
+	sticky      bool // only owners may remove
 	followsOpen bool // many kernels, and only an open has the server asked
 
 	// Guarded by handles.mu.
@@ -28,7 +30,8 @@ type handle struct {
 	rest  idle.Timer
 	stale bool // no longer what path names
 
-	listing sync.Mutex // the descriptor's position
+	listing sync.Mutex   // the descriptor's position
+	marks   atomic.Int32 // whether they are kept; see restMark
 }
 
 func newHandle(path string) (*handle, error) {
@@ -41,7 +44,7 @@ func newHandle(path string) (*handle, error) {
 		unix.Close(fd)
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	h := &handle{path: path, fd: fd, id: st.id}
+	h := &handle{path: path, fd: fd, id: st.id, sticky: st.mode&unix.S_ISVTX != 0}
 	h.filesystem, h.followsOpen = filesystemOf(fd)
 	h.place = h.filesystem.Place()
 	h.rest = idle.Timer{After: keep, Expire: h.expire}

@@ -27,7 +27,7 @@ func (o *Own) Remove() error {
 		// less, and two processes in turn a tenth more. Should somebody just now
 		// remove the ticket as that of a stalled one, it seems to have been lost. The
 		// next one is let in rightly.)
-		giveUpLocks(o.fd)
+		_ = giveUpLocks(o.fd)
 		o.entered, o.witnessed = false, false
 	}
 	if !o.h.oneKernel() {
@@ -38,7 +38,7 @@ func (o *Own) Remove() error {
 		return wrap("remove", o.Path(), err)
 	}
 	for _, name := range o.raised {
-		unlinkat(o.h.fd, name)
+		_ = unlinkat(o.h.fd, name)
 	}
 	o.close()
 	o.h.release()

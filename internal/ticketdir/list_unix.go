@@ -126,7 +126,8 @@ func (o *Own) reopen(known map[string]queue.Ticket) error {
 }
 
 // Remaining returns those of ts that a listing still shows (R9). It runs at
-// every hand-off, and looks for no other names.
+// every hand-off, and looks for no other names. Where tickets get in line again
+// (R15) most of those that are there have risen, so it reads their numbers.
 func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	there := make(map[string]bool, len(ts)+1)
 	there[o.name] = false
@@ -154,5 +155,22 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 			there[e.name] = true
 		}
 	}
-	return slices.DeleteFunc(ts, func(t queue.Ticket) bool { return !there[t.Name] }), nil
+	still := ts[:0]
+	for _, t := range ts {
+		if !there[t.Name] {
+			continue
+		}
+		if !o.h.entries() {
+			still = append(still, t)
+			continue
+		}
+		switch n, err := o.View.read(t.Name); {
+		case err == nil:
+			t.Number = t.Number.Max(n)
+		case err == fs.ErrNotExist:
+			continue
+		}
+		still = append(still, t) // what cannot be read is looked at by the caller
+	}
+	return still, nil
 }

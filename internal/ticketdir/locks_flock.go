@@ -15,9 +15,6 @@ import (
 // is the witness; there is no entry lock.
 const hasEntries = false
 
-// flock is a variable for the tests of filesystems without locks.
-var flock = unix.Flock
-
 func setLock(fd, how int) error { return again(func() error { return flock(fd, how) }) }
 
 func takeEntry(int) error                { return unix.ENOTSUP }

@@ -29,7 +29,14 @@ func (o *Own) Renumber(n queue.Number) (queue.Number, error) {
 }
 
 func (o *Own) setTimes(n queue.Number, accessed time.Time) error {
-	err := chtimes(o.h.fd, o.name, numberAt(accessed), n)
+	return o.setBoth(numberAt(accessed), n)
+}
+
+// setTimes is a variable for the tests of filesystems that do not keep them.
+var setTimes = chtimes
+
+func (o *Own) setBoth(accessed, modified queue.Number) error {
+	err := setTimes(o.h.fd, o.name, accessed, modified)
 	if err == unix.ENOENT {
 		return queue.ErrGone
 	}

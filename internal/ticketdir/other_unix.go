@@ -110,7 +110,21 @@ func (o *Other) Entered() (bool, error) {
 // an owner that goes on meanwhile finds its name gone before it is inside.
 // ErrInside: the owner was there first. A ticket whose owner has no entry lock
 // is just removed.
-func (v *View) Reclaim(o *Other) error {
+func (v *View) Reclaim(o *Other) error { return v.reclaim(o, func() error { return nil }) }
+
+// ReclaimAtRest is Reclaim for a ticket that rested when it was looked at (R14).
+// ErrInside: it rests no more. Its owner cannot change that meanwhile.
+func (v *View) ReclaimAtRest(o *Other) error {
+	return v.reclaim(o, func() error {
+		st, err := fstat(o.fd)
+		if err == nil && st.accessed != restMark {
+			err = ErrInside
+		}
+		return wrap("stat", o.path(), err)
+	})
+}
+
+func (v *View) reclaim(o *Other, check func() error) error {
 	if n, _ := ticket.Parse(v.q.Prefix, o.name); n.Place != 0 && v.h.entries() {
 		switch err := barEntry(o.fd); {
 		case refused(err):
@@ -118,7 +132,10 @@ func (v *View) Reclaim(o *Other) error {
 		case err != nil:
 			return wrap("lock", o.path(), err)
 		}
-		defer unbarEntry(o.fd)
+		defer func() { _ = unbarEntry(o.fd) }()
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	return v.RemoveDead(o.name)
 }

@@ -35,15 +35,18 @@ func (o *Own) Again(q Queue) *Own { return New(q) }
 // Rest fails: there are no entry locks here (R14).
 func (o *Own) Rest() error { return errors.ErrUnsupported }
 
+// Restamp fails likewise (R15).
+func (o *Own) Restamp(queue.Number, bool) (queue.Number, error) {
+	return queue.Number{}, errors.ErrUnsupported
+}
+
 // Times and Settled serve those who may rest.
 func (o *Own) Times() (queue.Times, error) { return queue.Times{}, errors.ErrUnsupported }
 
 func (o *Own) Settled(queue.Times) bool { return false }
 
-// Stacks and InPlace serve those who may rest.
-func (o *Own) Stacks() bool { return false }
-
-func (o *Own) InPlace() bool { return true }
+// MayRest is false.
+func (o *Own) MayRest() bool { return false }
 
 // Name returns the ticket's name, "" before Create.
 func (o *Own) Name() string { return o.name }
@@ -88,7 +91,7 @@ func (o *Own) List() ([]queue.Ticket, error) {
 	}
 	for _, name := range l.orphans {
 		if slices.Contains(o.orphans, name) {
-			os.Remove(o.path(name))
+			_ = os.Remove(o.path(name))
 		}
 	}
 	o.orphans = l.orphans
@@ -167,7 +170,7 @@ func (o *Own) Remove() error {
 		return err
 	}
 	for _, name := range o.raised {
-		os.Remove(o.path(name))
+		_ = os.Remove(o.path(name))
 	}
 	o.name, o.raised = "", nil
 	return err

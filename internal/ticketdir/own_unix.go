@@ -14,7 +14,8 @@ import (
 // Own is one ticket of this process, and the queue as its owner sees it. It
 // implements queue.Directory. One goroutine at a time may use it.
 type Own struct {
-	View   // its handle is nil before Create and after Remove
+	View          // its handle is nil before Create and after Remove
+	file   string // its path
 	name   string
 	fd     int    // the ticket, open for writing: its end wakes the watchers; -1: see part
 	id     fileID // of the ticket
@@ -53,7 +54,7 @@ func (o *Own) Again(q Queue) *Own {
 func (o *Own) Name() string { return o.name }
 
 // Path returns the ticket's path.
-func (o *Own) Path() string { return o.path(o.name) }
+func (o *Own) Path() string { return o.file }
 
 // Witness returns a duplicate of the open ticket. While any duplicate is open,
 // here or in a child process, the witness is held. errors.ErrUnsupported: there
@@ -76,7 +77,7 @@ func (o *Own) Witness() (*os.File, error) {
 	o.shared = true
 	var fd int
 	err := again(func() (err error) {
-		fd, err = unix.FcntlInt(uintptr(o.fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err = duplicate(o.fd)
 		return err
 	})
 	if err != nil {

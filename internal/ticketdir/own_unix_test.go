@@ -59,7 +59,11 @@ func TestLifeCycle(t *testing.T) {
 
 		ahead, err := a.Remaining([]queue.Ticket{{Name: b.Name()}, {Name: "t.lock.h.1.gone.pid"}})
 		require.NoError(t, err)
-		assert.Equal(t, []queue.Ticket{{Name: b.Name()}}, ahead)
+		risen := queue.Ticket{Name: b.Name()}
+		if a.Entries() {
+			risen.Number = mtime(t, b.Path())
+		}
+		assert.Equal(t, []queue.Ticket{risen}, ahead)
 
 		require.NoError(t, a.Remove())
 		assert.Equal(t, []string{b.Name()}, names(t, dir))

@@ -7,9 +7,9 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 )
 
-// ErrInside is returned by View.Reclaim when the ticket's entry lock is held:
-// its owner, or an heir, is inside or about to be.
-var ErrInside = errors.New("ticketdir: the ticket's entry lock is held")
+// ErrInside is returned by View.Reclaim when the ticket's entry lock is held, since
+// its owner, or an heir, is inside or about to be, or when it rests no more.
+var ErrInside = errors.New("ticketdir: the ticket's owner was quicker")
 
 // Probe is what one look at another's ticket found.
 type Probe struct {

@@ -86,7 +86,7 @@ func (o *Own) sweep(l litter) {
 			case !over(first):
 				o.seen[name] = first
 			default:
-				unlinkat(o.h.fd, name)
+				_ = unlinkat(o.h.fd, name)
 			}
 		}
 	}

@@ -81,8 +81,8 @@ func TestRestOfWhatIsGone(t *testing.T) {
 		change func(t *testing.T, o *Own)
 		want   error
 	}{
-		"removed": {func(t *testing.T, o *Own) { require.NoError(t, os.Remove(o.Path())) }, os.ErrNotExist},
-		"renamed": {func(t *testing.T, o *Own) { require.NoError(t, os.Rename(o.Path(), o.Path()+".x")) }, os.ErrNotExist},
+		"removed": {func(t *testing.T, o *Own) { require.NoError(t, os.Remove(o.Path())) }, queue.ErrGone},
+		"renamed": {func(t *testing.T, o *Own) { require.NoError(t, os.Rename(o.Path(), o.Path()+".x")) }, queue.ErrGone},
 		"replaced": {func(t *testing.T, o *Own) {
 			require.NoError(t, os.Rename(o.Path(), o.Path()+".x"))
 			require.NoError(t, os.WriteFile(o.Path(), nil, 0o644))
@@ -112,7 +112,7 @@ func TestRemovedAtRest(t *testing.T) {
 	other, err := view(t, o.q).OpenOther(o.name)
 	require.NoError(t, err)
 	defer other.Close()
-	require.NoError(t, view(t, o.q).Reclaim(other))
+	require.NoError(t, view(t, o.q).ReclaimAtRest(other))
 	_, err = o.Enter()
 	require.ErrorIs(t, err, queue.ErrGone)
 	require.ErrorIs(t, o.Remove(), queue.ErrGone)
@@ -133,7 +133,7 @@ func TestReclaimBarsTheOwner(t *testing.T) {
 	require.NoError(t, unbarEntry(other.fd))
 	_, err = o.Enter()
 	require.NoError(t, err)
-	require.ErrorIs(t, v.Reclaim(other), ErrInside)
+	require.ErrorIs(t, v.ReclaimAtRest(other), ErrInside)
 }
 
 // TestTimes: the directory's times change with what is in it, and settle some
@@ -192,19 +192,4 @@ func TestSettled(t *testing.T) {
 			require.Equal(t, tt.want, o.Settled(queue.Times{Modified: tt.modified, Changed: tt.changed}))
 		})
 	}
-}
-
-// TestInPlace: the path may come to lead elsewhere.
-func TestInPlace(t *testing.T) {
-	dir := t.TempDir() + "/dir"
-	require.NoError(t, os.Mkdir(dir, 0o777))
-	o := create(t, queueIn(dir))
-	require.True(t, o.InPlace())
-	require.NoError(t, os.Rename(dir, dir+".old"))
-	require.False(t, o.InPlace())
-	require.NoError(t, os.Mkdir(dir, 0o777))
-	require.False(t, o.InPlace())
-	require.NoError(t, os.Remove(dir))
-	require.NoError(t, os.Rename(dir+".old", dir))
-	require.True(t, o.InPlace())
 }

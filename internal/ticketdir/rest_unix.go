@@ -7,49 +7,121 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/filelock-go/filelock/internal/queue"
 )
 
 // restMark is the access time of a ticket that may be resting (R14): nothing else
-// gives a file that one, and it raises no number. Whether it rests is told by its
-// entry lock: the mark stays while its owner is inside again.
+// gives a file that one. Whether it rests is told by its entry lock: the mark may
+// stay while its owner is inside again.
 var restMark = queue.Number{}
 
 var errRestless = fmt.Errorf("%w: the ticket cannot rest", errors.ErrUnsupported)
 
-// Rest marks the ticket, once, and gives up the entry lock.
+// Rest marks the ticket, once, and gives up its locks.
 func (o *Own) Rest() error {
 	o.times.Lock()
 	defer o.times.Unlock()
-	if !o.Entries() || o.shared {
-		return errRestless // an heir might come in with us
+	if !o.mayRest() {
+		return errRestless
 	}
 	if !o.marked {
-		if err := o.mark(); err != nil {
+		o.marked = true // or it may be, whatever comes of this
+		if err := o.setBoth(restMark, o.number); err != nil {
 			return err
 		}
-		o.marked = true
+		st, err := o.unmoved()
+		if err == nil {
+			err = o.h.checkMark(st)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := giveUpEntry(o.fd); err != nil {
+	return o.rest()
+}
+
+// MayRest reports whether the ticket may rest, as far as is known: not with an
+// heir, that might come in with us, nor where others may be unable to see that it
+// rests, or to remove it.
+func (o *Own) MayRest() bool {
+	o.times.Lock()
+	defer o.times.Unlock()
+	return o.mayRest()
+}
+
+// mayRest is MayRest. o.times is held.
+func (o *Own) mayRest() bool {
+	return o.Entries() && !o.h.sticky && o.q.Mode&readableByAll == readableByAll && !o.shared && o.h.marks.Load() != marksLost
+}
+
+const readableByAll = 0o444
+
+// rest gives up the locks. o.times is held.
+func (o *Own) rest() error {
+	if err := giveUpLocks(o.fd); err != nil {
 		return wrap("lock", o.Path(), err)
 	}
-	o.entered, o.resting = false, true
+	o.entered, o.witnessed, o.resting = false, false, true
 	return nil
 }
 
-// mark sets the mark and looks whether it was kept. Both times are set, since
-// some filesystems change the one that is left out.
-func (o *Own) mark() error {
-	if err := chtimes(o.h.fd, o.name, restMark, o.number); err != nil {
-		return wrap("chtimes", o.Path(), err)
+// What is known of a directory's marks.
+const (
+	marksUntried = iota
+	marksKept
+	marksLost
+)
+
+// checkMark tells whether the mark was kept, from a look after it was made.
+func (h *handle) checkMark(st stat) error {
+	if st.accessed != restMark {
+		h.marks.Store(marksLost)
+		return errRestless
 	}
-	st, err := o.unmoved()
-	if err == nil && st.accessed != restMark {
-		err = errRestless
+	h.marks.Store(marksKept)
+	return nil
+}
+
+// Restamp stores both times in one call, since some filesystems change the one
+// that is left out.
+func (o *Own) Restamp(above queue.Number, rests bool) (queue.Number, error) {
+	o.times.Lock()
+	defer o.times.Unlock()
+	next, ok := above.Add(1)
+	if !ok || !o.mayRest() {
+		return queue.Number{}, errRestless
 	}
-	return err
+	now := numberAt(time.Now())
+	n := now.Max(next)
+	if !rests {
+		if err := o.setBoth(now, n); err != nil {
+			return n, err
+		}
+		// As if it had been created just now.
+		o.marked, o.resting, o.final, o.waited = false, false, false, false
+		o.listings = listings{changes: o.changes + 1}
+		o.entered = false
+		return n, wrap("lock", o.Path(), giveUpEntry(o.fd))
+	}
+	if err := o.rest(); err != nil {
+		return n, err
+	}
+	if err := o.setBoth(restMark, n); err != nil {
+		return n, err
+	}
+	o.marked = true
+	if o.h.marks.Load() != marksUntried {
+		return n, nil
+	}
+	// By now anybody may have removed it.
+	st, err := o.standing()
+	switch {
+	case errors.Is(err, queue.ErrGone):
+		return n, nil
+	case err != nil:
+		return n, err
+	}
+	return n, o.h.checkMark(st)
 }
 
 // resumed notes that the ticket rests no more.
@@ -68,9 +140,9 @@ func (o *Own) Times() (queue.Times, error) {
 	return queue.Times{Modified: st.modified, Changed: st.changed}, nil
 }
 
-// wholeSeconds is longer than the units of one second, or of two as on FAT, in
+// coarseStamp is longer than the units of one second, or of two as on FAT, in
 // which some filesystems store times.
-const wholeSeconds = 3 * time.Second
+const coarseStamp = 3 * time.Second
 
 // Settled compares the directory's times with the clock that stamps them. A
 // directory whose times do not follow its changes never settles: it is older
@@ -78,19 +150,8 @@ const wholeSeconds = 3 * time.Second
 func (o *Own) Settled(t queue.Times) bool {
 	last, apart := t.Modified.Max(t.Changed), 3*clockTick()
 	if t.Modified.Nsec == 0 || t.Changed.Nsec == 0 {
-		apart = wholeSeconds
+		apart = coarseStamp
 	}
 	later, ok := last.Add(apart)
 	return ok && t.Modified.Compare(o.born) >= 0 && numberAt(time.Now()).Compare(later) > 0
-}
-
-// Stacks reports whether the directory's times may miss changes that were made
-// below it.
-func (o *Own) Stacks() bool { return o.h.filesystem.Stacks }
-
-// InPlace reports whether the path still names the directory that the ticket is
-// in: newcomers would queue in another one.
-func (o *Own) InPlace() bool {
-	st, err := fstatat(unix.AT_FDCWD, o.q.Dir, 0)
-	return err == nil && st.id == o.h.id
 }

@@ -158,5 +158,8 @@ func (o *Other) Entered() (bool, error) {
 	return false, &fs.PathError{Op: "lock", Path: o.view.path(o.name), Err: errors.ErrUnsupported}
 }
 
-// Remove removes the ticket.
+// Reclaim removes the ticket.
 func (v *View) Reclaim(o *Other) error { return v.RemoveDead(o.name) }
+
+// ReclaimAtRest is not called: no ticket rests here.
+func (v *View) ReclaimAtRest(o *Other) error { return v.Reclaim(o) }

@@ -56,6 +56,14 @@ type Witnessed interface {
 	Witness() (*os.File, error)
 }
 
+// Requeuer is a Passage whose turn can be exchanged for the place at the tail, in
+// one step and without another passage. Not every kind of queue has one.
+type Requeuer interface {
+	// Requeue gives up the turn and takes the place at the tail, so that Wait is
+	// next, and reports whether it did. If not, Leave is next.
+	Requeue() bool
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
@@ -113,6 +121,7 @@ type Event struct {
 	Step   Step
 	ID     string // of the passage
 	Other  Contender
+	Ahead  Report // of Waits: the first in the queue, and how many are ahead
 	For    time.Duration
 	Err    error
 	Inside bool // it happened while the turn was held

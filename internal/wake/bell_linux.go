@@ -48,7 +48,7 @@ func (b *Bell) Ring() {
 	if b == nil {
 		return
 	}
-	unix.Shutdown(b.fd, unix.SHUT_RDWR)
+	_ = unix.Shutdown(b.fd, unix.SHUT_RDWR)
 	for range backlog + 1 {
 		fd, _, err := unix.Accept4(b.fd, unix.SOCK_CLOEXEC)
 		switch {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/idle"
 )
 
@@ -44,6 +45,7 @@ type notifier struct {
 	followers []*watch // that wait while another one reads
 	reading   bool
 	broken    bool
+	alone     bool      // of one waiter, and closed with its watch
 	deadline  time.Time // the file's
 
 	buf [64 * (unix.SizeofInotifyEvent + unix.NAME_MAX + 1)]byte // the reader's
@@ -65,14 +67,24 @@ type watch struct {
 	c     chan struct{} // has room for the one word that it fired or leads
 }
 
+// notifierFor returns the instance for a file. In a bubble of testing/synctest it
+// is one for this file alone: no word may go from one bubble to another.
+func notifierFor(complete bool) *notifier {
+	switch {
+	case bubble.Inside():
+		return &notifier{fd: -1, watches: map[int32][]*watch{}, alone: true}
+	case complete:
+		return &local
+	default:
+		return &remote
+	}
+}
+
 // newWatch sets a watch. It returns nil where there is none to be had; unable
 // says that there is no use in trying again, and missing that the file is not
 // there, for which the watch has fired.
 func newWatch(path string, complete bool) (w *watch, unable, missing bool) {
-	n := &remote
-	if complete {
-		n = &local
-	}
+	n := notifierFor(complete)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.broken || n.open() != nil {
@@ -120,8 +132,20 @@ func (n *notifier) open() error {
 
 // rest sees to the instance's end once nobody waits. n.mu is held.
 func (n *notifier) rest() {
-	if len(n.watches) == 0 {
+	switch {
+	case len(n.watches) > 0:
+	case n.alone:
+		n.close()
+	default:
 		n.unused.Used()
+	}
+}
+
+// close closes the instance. n.mu is held.
+func (n *notifier) close() {
+	if n.file != nil {
+		go n.file.Close()
+		n.fd, n.file = -1, nil
 	}
 }
 
@@ -129,9 +153,8 @@ func (n *notifier) rest() {
 func (n *notifier) expire() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.unused.Over(n.reading || len(n.watches) > 0) && n.file != nil {
-		go n.file.Close()
-		n.fd, n.file = -1, nil
+	if n.unused.Over(n.reading || len(n.watches) > 0) {
+		n.close()
 	}
 }
 
@@ -287,6 +310,6 @@ func (w *watch) stop() {
 		return
 	}
 	delete(n.watches, w.wd)
-	unix.InotifyRmWatch(n.fd, uint32(w.wd))
+	_, _ = unix.InotifyRmWatch(n.fd, uint32(w.wd))
 	n.rest()
 }
