@@ -2,6 +2,7 @@ package filelock_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"os"
@@ -140,6 +141,31 @@ func expectTold(t *testing.T, c *locktest.Child, want string) {
 	require.Equal(t, want, got)
 }
 
+// asleep reports whether a process waits for something to happen: all of its
+// threads sleep, and did between two looks.
+func asleep(t *testing.T, pid int) bool {
+	t.Helper()
+	look := func() (switches string, sleep bool) {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+		require.NoError(t, err)
+		if len(files) == 0 {
+			t.Skip("there is no telling here whether another process sleeps")
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil || !strings.Contains(string(text), "State:\tS ") {
+				return "", false
+			}
+			_, counts, _ := strings.Cut(string(text), "voluntary_ctxt_switches:")
+			switches += file + counts
+		}
+		return switches, true
+	}
+	before, first := look()
+	after, second := look()
+	return first && second && before == after
+}
+
 // TestNobodyElseIsWoken: at a hand-off between processes the next one is
 // woken, and the others do not so much as look.
 func TestNobodyElseIsWoken(t *testing.T) {
@@ -154,6 +180,9 @@ func TestNobodyElseIsWoken(t *testing.T) {
 		for i := range crowded {
 			c := locktest.Start(t, "waiter", path, guardFile, i)
 			expectTold(t, c, "waits")
+			// It says so when it is about to. What it does until it sleeps is not
+			// to be counted, and its bell is to hang before the next one comes.
+			eventually(t, "the child's sleep", func() bool { return asleep(t, c.Pid()) })
 			children = append(children, c)
 		}
 		var waiting [crowded]int64

@@ -52,11 +52,11 @@ func mountFUSE(t *testing.T) *fuse {
 		select {
 		case <-ended:
 		case <-time.After(time.Second):
-			syscall.Unmount(f.dir, syscall.MNT_DETACH)
+			unmount(f.dir)
 			f.server.Process.Kill()
 			<-ended
 		}
-		syscall.Unmount(f.dir, syscall.MNT_DETACH) // if it is still there
+		unmount(f.dir) // if it is still there
 	})
 	for range 500 {
 		select {
@@ -72,6 +72,19 @@ func mountFUSE(t *testing.T) *fuse {
 	}
 	t.Skip("nothing was mounted within five seconds")
 	return nil
+}
+
+// unmount takes a FUSE filesystem away. Who may not unmount has had it mounted by
+// a command that may.
+func unmount(dir string) {
+	if err := syscall.Unmount(dir, syscall.MNT_DETACH); !errors.Is(err, syscall.EPERM) {
+		return
+	}
+	for _, command := range []string{"fusermount3", "fusermount"} {
+		if exec.Command(command, "-u", "-z", dir).Run() == nil {
+			return
+		}
+	}
 }
 
 // fuseControl returns where the kernel tells of all FUSE filesystems.

@@ -23,7 +23,7 @@ import (
 )
 
 func init() {
-	worldMains["nothing"] = func(world, []string) error { return nil }
+	worldMains["idle"] = worldIdle
 	worldMains["visit"] = worldVisit
 	worldMains["rival"] = worldRival
 	worldMains["wrap"] = worldWrap
@@ -36,26 +36,6 @@ const alice, bob, carol = 65531, 65532, 65533
 // sticky is the mode of a directory in which everybody may create, and remove
 // what is his own.
 const sticky = 0o777 | syscall.S_ISVTX
-
-// mayEnter skips a test whose worlds cannot be had: it tries, since neither a
-// user id nor a capability tells what a container forbids.
-func mayEnter(t *testing.T, worlds ...world) {
-	t.Helper()
-	tried := map[string]bool{}
-	for _, w := range worlds {
-		text, err := json.Marshal(w)
-		require.NoError(t, err)
-		if tried[string(text)] {
-			continue
-		}
-		tried[string(text)] = true
-		cmd := worldCommand(t, w, "nothing")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			last := strings.TrimSpace(string(out))
-			t.Skipf("this takes root, or the right to other users, namespaces or mounts: %v: %s", err, last[strings.LastIndex(last, ": ")+1:])
-		}
-	}
-}
 
 // together runs subtests side by side, however few processors there are: nearly
 // all that they do is wait.
@@ -160,6 +140,12 @@ func worldRival(w world, args []string) error {
 	return visit(l, guard)
 }
 
+func worldIdle(world, []string) error {
+	locktest.Say("ready")
+	locktest.Gate()
+	return nil
+}
+
 // worldWrap holds the lock for a command that inherits it. It never reads its
 // input, which is the command's.
 func worldWrap(w world, args []string) error {
@@ -230,7 +216,7 @@ func (s *siege) round(t *testing.T, quiet time.Duration) time.Duration {
 	t.Helper()
 	dir := shared(t, s.mode)
 	if s.group != 0 {
-		require.NoError(t, os.Chown(dir, -1, s.group))
+		give(t, dir, -1, s.group)
 		require.NoError(t, syscall.Chmod(dir, s.mode)) // a change of owner may clear bits
 	}
 	path := filepath.Join(dir, "target")
@@ -292,7 +278,7 @@ func (s *siege) round(t *testing.T, quiet time.Duration) time.Duration {
 func besiege(t *testing.T, all []*siege) {
 	t.Helper()
 	together(t, all, func(s *siege) string { return s.name }, func(t *testing.T, s *siege) {
-		mayEnter(t, s.holder, s.rival)
+		requireWorld(t, s.holder, s.rival)
 		var worst time.Duration
 		for round := range attempts() {
 			quiet := liveness.Grace + 300*time.Millisecond
@@ -415,14 +401,27 @@ func slowAt(call string) {
 const tardiness = 3 * time.Second
 
 // delayLocks has a tracer delay the first call for a lock of each of a child's
-// threads.
-func delayLocks(t *testing.T, c *locktest.Child) {
+// threads. It reports whether there is one, and it may.
+func delayLocks(t *testing.T, c *locktest.Child) bool {
 	t.Helper()
 	tracer := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fcntl",
 		"-e", fmt.Sprintf("inject=fcntl:delay_enter=%d:when=1", tardiness.Microseconds()), "-p", fmt.Sprint(c.Pid()))
-	require.NoError(t, tracer.Start())
-	t.Cleanup(func() { tracer.Process.Kill(); tracer.Wait() })
-	eventually(t, "the tracer", func() bool { return traced(t, c.Pid()) })
+	if tracer.Start() != nil {
+		return false
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); tracer.Wait() }()
+	t.Cleanup(func() { tracer.Process.Kill(); <-ended })
+	refused := false
+	eventually(t, "the tracer", func() bool {
+		select {
+		case <-ended:
+			refused = true
+		default:
+		}
+		return refused || traced(t, c.Pid())
+	})
+	return !refused
 }
 
 // traced reports whether all threads of a process are.
@@ -450,9 +449,13 @@ func calls(t *testing.T, pid int, call uintptr) bool {
 	return false
 }
 
-// mayTrace reports whether a child's calls can be delayed from outside.
-func mayTrace() bool {
-	return exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fcntl", "-e", "inject=fcntl:delay_enter=1", "true").Run() == nil
+// mayTrace reports whether the calls of a child in such a world can be delayed
+// from outside: it tries, since another user's takes another right.
+func mayTrace(t *testing.T, w world) bool {
+	t.Helper()
+	c := inWorld(t, w, "idle")
+	c.Expect("ready")
+	return delayLocks(t, c)
 }
 
 // slowness is an owner that is late for a lock on its own ticket, and others
@@ -484,8 +487,8 @@ func TestSlowInItsDoorway(t *testing.T) {
 		{name: "witness", mode: 0o777, waits: true},
 		{name: "witness, in a container", mode: 0o777, waits: true, slow: world{PIDs: true, Boot: anotherBoot(t)}},
 	}, func(s *slowness) string { return s.name }, func(t *testing.T, s *slowness) {
-		mayEnter(t, s.slow, s.next)
-		trace := mayTrace()
+		requireWorld(t, s.slow, s.next)
+		trace := mayTrace(t, s.slow)
 		for round := range attempts() {
 			// Without a tracer, and now and then with one, the child delays itself.
 			s.round(t, trace && (*soak == 0 || round%2 == 0))
@@ -509,7 +512,7 @@ func (s *slowness) round(t *testing.T, trace bool) {
 	slow := inWorld(t, w, "visit", path, file, "when told")
 	slow.Expect("ready")
 	if trace {
-		delayLocks(t, slow)
+		require.True(t, delayLocks(t, slow), "the tracer ended")
 	}
 	next := inWorld(t, s.next, "visit", path, file, "when told")
 	next.Expect("ready")

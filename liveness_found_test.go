@@ -6,7 +6,6 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -39,13 +38,14 @@ func lateWaiterChild(args []string) error {
 // local filesystem. It must not take a client's ticket for one of its own, whose
 // free locks would mean something.
 func TestServerAndClient(t *testing.T) {
-	requireRoot(t)
+	away := world{Host: "client", Boot: anotherBoot(t)}
+	requireWorld(t, away)
 	source, client := t.TempDir(), t.TempDir()
 	if out, err := exec.Command("bindfs", source, client).CombinedOutput(); err != nil {
 		t.Skipf("bindfs: %v %s", err, out)
 	}
-	t.Cleanup(func() { syscall.Unmount(client, syscall.MNT_DETACH) })
-	holder := inWorld(t, world{Host: "client", Boot: anotherBoot(t)}, "hold", filepath.Join(client, "target"))
+	t.Cleanup(func() { unmount(client) })
+	holder := inWorld(t, away, "hold", filepath.Join(client, "target"))
 	holder.Expect("held")
 	server := inWorld(t, world{}, "hold", filepath.Join(source, "target"))
 	require.True(t, server.Silent(time.Second), "it entered though the client holds")

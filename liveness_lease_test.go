@@ -73,6 +73,7 @@ func TestStoppedHolder(t *testing.T) {
 	t.Parallel()
 	var all []*standoff
 	for name, w := range map[string]world{"witness": {}, "ENOLCK": {NoLocks: int(unix.ENOLCK)}} {
+		requireWorld(t, w)
 		s := &standoff{name: name, path: target(t)}
 		s.holder = inWorld(t, w, "hold", s.path)
 		s.holder.Expect("held")

@@ -26,7 +26,6 @@ const recovery = 3 * time.Second
 // lock passes on.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
 	container := world{PIDs: true}
 	tests := []struct {
 		name           string
@@ -37,6 +36,9 @@ func TestNamespaces(t *testing.T) {
 		{"same host, both pid 1 of their namespaces", container, container},
 		{"other host, same pid namespace", world{Host: "elsewhere"}, world{}},
 		{"other host, both pid 1", world{Host: "web-1", PIDs: true}, world{Host: "web-2", PIDs: true}},
+	}
+	for _, tt := range tests {
+		requireWorld(t, tt.holder, tt.waiter)
 	}
 	var all []*standoff
 	for _, tt := range tests {
@@ -51,7 +53,7 @@ func TestNamespaces(t *testing.T) {
 // TestTryAndReapInAnotherNamespace: those who do not wait in the queue stay for
 // the proof, too.
 func TestTryAndReapInAnotherNamespace(t *testing.T) {
-	requireRoot(t)
+	requireWorld(t, world{PIDs: true})
 	tests := map[string]func(t *testing.T, path string){
 		"try": func(t *testing.T, path string) {
 			l := newLock(t, path)
@@ -92,9 +94,9 @@ func TestTryAndReapInAnotherNamespace(t *testing.T) {
 // holds is not.
 func TestRestartedContainer(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
-	path := target(t)
 	container := world{Host: "web", PIDs: true}
+	requireWorld(t, container)
+	path := target(t)
 	first := inWorld(t, container, "hold", path)
 	first.Expect("held")
 	first.Kill()
@@ -177,7 +179,7 @@ func worldBetween(w world, args []string) error {
 // its place in the queue, and never lets two in: what counts is who gets the
 // ticket's lock first, and both look at the name while they have it.
 func TestStoppedBeforeItsWitness(t *testing.T) {
-	requireRoot(t)
+	requireWorld(t, world{PIDs: true})
 	for name, tt := range map[string]struct {
 		stopped time.Duration
 		late    bool
@@ -249,23 +251,31 @@ func TestStoppedBeforeItsWitness(t *testing.T) {
 // lock first, two are never inside.
 func TestLateForItsWitness(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	requireWorld(t, world{PIDs: true})
 	owners := 16
 	if *soak > 0 {
 		owners = 200
 	}
-	again := make(chan bool, owners)
+	type late struct {
+		owner   *locktest.Child
+		due     time.Time
+		entered <-chan error
+		guard   *locktest.Guard
+		dir     string
+	}
+	var all []late
 	dir := t.TempDir()
 	for i := range owners {
-		path := filepath.Join(dir, fmt.Sprint(i), "target")
-		require.NoError(t, os.Mkdir(filepath.Dir(path), 0o777))
-		guard, err := locktest.OpenGuard(filepath.Join(filepath.Dir(path), "guard"))
+		one := late{dir: filepath.Join(dir, fmt.Sprint(i))}
+		path := filepath.Join(one.dir, "target")
+		require.NoError(t, os.Mkdir(one.dir, 0o777))
+		guard, err := locktest.OpenGuard(filepath.Join(one.dir, "guard"))
 		require.NoError(t, err)
-		owner := inWorld(t, world{PIDs: true}, "between", path)
-		owner.Line()
-		began := time.Now()
+		one.guard, one.owner = guard, inWorld(t, world{PIDs: true}, "between", path)
+		one.owner.Line()
+		one.due = time.Now().Add(980*time.Millisecond + time.Duration(i)*40*time.Millisecond/time.Duration(owners))
 		waiter := newLock(t, path, filelock.WithPollInterval(time.Millisecond))
-		entered := start(func() error {
+		one.entered = start(func() error {
 			return waiter.Do(context.Background(), func(context.Context) error {
 				guard.Enter()
 				time.Sleep(mustBlock)
@@ -273,28 +283,24 @@ func TestLateForItsWitness(t *testing.T) {
 				return nil
 			})
 		})
-		ended := start(func() error {
-			time.Sleep(time.Until(began.Add(980*time.Millisecond + time.Duration(i)*40*time.Millisecond/time.Duration(owners))))
-			owner.Go()
-			line := owner.Line()
-			owner.Go()
-			owner.Expect("released")
-			again <- line != "held after 1 tickets"
-			return owner.Wait()
-		})
-		defer func() {
-			require.NoError(t, result(t, entered))
-			require.NoError(t, result(t, ended))
-			require.Zero(t, guard.Overlaps())
-			require.EqualValues(t, 2, guard.Holds())
-			requireNoTickets(t, filepath.Dir(path))
-		}()
+		all = append(all, one)
+	}
+	for _, one := range all {
+		time.Sleep(time.Until(one.due))
+		one.owner.Go()
 	}
 	second := 0
-	for range owners {
-		if <-again {
+	for _, one := range all {
+		if one.owner.Line() != "held after 1 tickets" {
 			second++
 		}
+		one.owner.Go()
+		one.owner.Expect("released")
+		one.owner.Done()
+		require.NoError(t, result(t, one.entered))
+		require.Zero(t, one.guard.Overlaps())
+		require.EqualValues(t, 2, one.guard.Holds())
+		requireNoTickets(t, one.dir)
 	}
 	t.Logf("of %d owners that were 0.98 to 1.02 s late, %d had to take a second ticket", owners, second)
 }

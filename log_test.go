@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // logged is an entry, whatever it was written by.
@@ -110,8 +112,6 @@ type wantLogged struct {
 
 func requireLog(t *testing.T, opt filelock.Option, take func() []logged) {
 	path := target(t)
-	host, err := os.Hostname()
-	require.NoError(t, err)
 	l := newLock(t, path, opt)
 	pid := int64(os.Getpid())
 	expect := func(want ...wantLogged) {
@@ -159,13 +159,19 @@ func requireLog(t *testing.T, opt filelock.Option, take func() []logged) {
 	expect(wantLogged{"DEBUG", "acquire", map[string]any{"waited": nil}}, wantLogged{"DEBUG", "release", map[string]any{"held": nil}})
 
 	// A dead one's ticket, and a lost one.
-	dead := fmt.Sprintf("%s.lock.%s.%d.tok.pid", path, host, 1<<22+1)
-	require.NoError(t, os.WriteFile(dead, nil, 0o666))
+	self := identity()
+	if self.PIDSpace == 0 {
+		t.Skip("nothing can be told of pids here")
+	}
+	prefix := ticket.Prefix(filepath.Base(path))
+	dead := ticket.Name{Host: self.Host, PID: 1<<22 + 1, PIDSpace: self.PIDSpace, Nonce: ticket.NewNonce()}
+	file := filepath.Join(filepath.Dir(path), dead.Format(prefix))
+	require.NoError(t, os.WriteFile(file, nil, 0o666))
 	past := time.Now().Add(-time.Hour)
-	require.NoError(t, os.Chtimes(dead, past, past))
+	require.NoError(t, os.Chtimes(file, past, past))
 	require.NoError(t, l.TryLock())
 	expect(wantLogged{"DEBUG", "enqueue", nil}, wantLogged{"WARN", "reclaim", map[string]any{
-		"other": fmt.Sprintf("%s.%d.tok", host, 1<<22+1), "host": host, "pid": 1<<22 + 1, "reason": nil,
+		"other": strings.TrimSuffix(strings.TrimPrefix(filepath.Base(file), prefix), ".pid"), "host": self.Host, "pid": dead.PID, "reason": nil,
 	}}, wantLogged{"DEBUG", "acquire", map[string]any{"waited": nil}})
 	for _, name := range tickets(t, filepath.Dir(path)) {
 		require.NoError(t, os.Remove(filepath.Join(filepath.Dir(path), name)))

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/locktest"
 )
@@ -29,7 +27,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(); err != nil {
+		if err := locktest.Goroutines(); err != nil {
 			os.Stderr.WriteString("goroutines were left: " + err.Error() + "\n")
 			return 1
 		}

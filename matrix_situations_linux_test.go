@@ -3,7 +3,6 @@ package filelock_test
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -137,14 +136,14 @@ func aTicket(edit func(n *ticket.Name)) func(t *testing.T, s *scene) func() {
 
 // aStopped plants the ticket of a stopped process, which has its witness.
 func aStopped(t *testing.T, s *scene) func() {
-	sleep := exec.Command("sleep", "100")
-	require.NoError(t, sleep.Start())
+	idler := locktest.Idler()
+	require.NoError(t, idler.Start())
 	t.Cleanup(func() {
-		sleep.Process.Kill()
-		sleep.Wait()
+		idler.Process.Kill()
+		idler.Wait()
 	})
-	pid := sleep.Process.Pid
-	require.NoError(t, sleep.Process.Signal(syscall.SIGSTOP))
+	pid := idler.Process.Pid
+	require.NoError(t, idler.Process.Signal(syscall.SIGSTOP))
 	eventually(t, "stopping it", func() bool { return processState(t, pid) == "T" })
 	start := startOf(t, pid)
 	holdWitness(t, plant(t, s.path, func(n *ticket.Name) { n.PID, n.Start = pid, start }))

@@ -115,11 +115,10 @@ func plantMany(t *testing.T, path string, count, uid int) {
 		n.Nonce = ticket.NewNonce()
 		file := filepath.Join(dir, n.Format(ticket.Prefix(base)))
 		at := past.Add(time.Duration(i))
-		err := errors.Join(touch(file), os.Chtimes(file, at, at))
+		require.NoError(t, errors.Join(touch(file), os.Chtimes(file, at, at)))
 		if uid != 0 {
-			err = errors.Join(err, os.Chown(file, uid, uid))
+			give(t, file, uid, uid)
 		}
-		require.NoError(t, err)
 	}
 }
 
@@ -137,19 +136,16 @@ func worldPassMany(w world, args []string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), deadline)
 		began := time.Now()
 		err := l.Acquire(ctx)
+		ended = append(ended, time.Since(began)-deadline)
 		cancel()
-		if err == nil {
-			// The machine is quick.
-			ended = append(ended, 0)
-			if err := l.Unlock(); err != nil {
-				return err
-			}
-			continue
+		if err == nil { // the machine is quick, or nobody looked at ctx
+			err = l.Unlock()
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			err = nil
 		}
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if err != nil {
 			return err
 		}
-		ended = append(ended, time.Since(began)-deadline)
 	}
 	began, before := time.Now(), processorTime()
 	if err := l.TryLock(); err != nil {
@@ -205,7 +201,11 @@ func TestManyDead(t *testing.T) {
 			c.Done()
 			t.Logf("%d dead tickets: a deadline of 50 ms was missed by %v at best; a try took %v, %v of the processor", count, late.Round(time.Millisecond), took.Round(time.Millisecond), used.Round(time.Millisecond))
 			require.Equal(t, tt.remain, remain)
-			require.Less(t, late, time.Second) // a try takes longer than that, and cannot be cancelled if nobody looks
+			if tt.owner != 0 {
+				// Where they stay, the way is the same each time: who did not look
+				// at its context would be late by all of it.
+				require.Less(t, late, took/2)
+			}
 			// With n² it takes 14 s of processor time; wall time depends on who else runs.
 			require.Less(t, used, 5*time.Second)
 		})

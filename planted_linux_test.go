@@ -213,7 +213,7 @@ func visitors(t *testing.T, dir string, lasts time.Duration, planter *locktest.C
 func TestPlanted(t *testing.T) {
 	t.Parallel()
 	a, b, planter := world{UID: alice}, world{UID: bob}, world{UID: carol}
-	mayEnter(t, a, b, planter)
+	requireWorld(t, a, b, planter)
 	type plot struct {
 		trick string
 		by    world
@@ -232,7 +232,7 @@ func TestPlanted(t *testing.T) {
 			bait := plant(t, filepath.Join(dir, "target"), func(n *ticket.Name) { n.PID = unusedPID })
 			ahead := time.Now().Add(time.Hour)
 			require.NoError(t, os.Chtimes(bait, ahead, ahead))
-			require.NoError(t, os.Chown(bait, carol, carol))
+			give(t, bait, carol, carol)
 			c := inWorld(t, p.by, "planter", dir, p.trick)
 			c.Expect("ready")
 			return visitors(t, dir, time.Second, c, a, b, a, b)
@@ -287,7 +287,7 @@ func repeatedly(t *testing.T, round func(t *testing.T)) {
 func TestRaisedBetweenTwoListings(t *testing.T) {
 	t.Parallel()
 	a, b, c := world{UID: alice}, world{UID: bob}, world{UID: carol}
-	mayEnter(t, a, b, c)
+	requireWorld(t, a, b, c)
 	repeatedly(t, func(t *testing.T) {
 		dir := shared(t, sticky)
 		path := filepath.Join(dir, "target")
@@ -321,7 +321,7 @@ func TestRaisedBetweenTwoListings(t *testing.T) {
 func TestLinkedBeforeItsLock(t *testing.T) {
 	t.Parallel()
 	slow := world{PIDs: true, UID: alice}
-	mayEnter(t, slow)
+	requireWorld(t, slow)
 	repeatedly(t, func(t *testing.T) {
 		dir := shared(t, 0o777)
 		path := filepath.Join(dir, "target")

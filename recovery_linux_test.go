@@ -32,6 +32,7 @@ func init() {
 	locktest.Register("short of descriptors", shortOfDescriptorsChild)
 	locktest.Register("blind waiter", blindWaiterChild)
 	locktest.Register("re-executed", reexecutedChild)
+	locktest.Register("executed", executedChild)
 	locktest.Register("image of its own", imageChild)
 }
 
@@ -387,11 +388,21 @@ func reexecutedChild(args []string) error {
 	}
 	locktest.Say("held")
 	locktest.Gate()
-	cat, err := exec.LookPath("cat")
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(cat, []string{"cat"}, os.Environ())
+	if err := os.Setenv(locktest.ChildEnv, `["executed"]`); err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, os.Environ())
+}
+
+// executedChild is what it becomes.
+func executedChild([]string) error {
+	locktest.Say("executed")
+	locktest.Gate()
+	return nil
 }
 
 // TestReexecuted: the process goes on, with the same pid and the same start.
@@ -407,10 +418,7 @@ func TestReexecuted(t *testing.T) {
 		settled(t, path, 2)
 		requireBlocks(t, entered)
 		holder.Go()
-		eventually(t, "the execution", func() bool {
-			name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", holder.Pid()))
-			return err == nil && string(name) == "cat\n"
-		})
+		holder.Expect("executed")
 		return holder, entered, path
 	}
 	holder, entered, path := executed("handed on")
@@ -436,6 +444,20 @@ func TestReexecuted(t *testing.T) {
 	requireNoTickets(t, filepath.Dir(path))
 }
 
+// copyAll copies a directory as cp -a does: its files keep their times.
+func copyAll(t *testing.T, from, to string) {
+	t.Helper()
+	require.NoError(t, os.CopyFS(to, os.DirFS(from)))
+	files, err := os.ReadDir(from)
+	require.NoError(t, err)
+	for _, file := range files {
+		var st unix.Stat_t
+		require.NoError(t, unix.Stat(filepath.Join(from, file.Name()), &st))
+		times := []unix.Timespec{st.Atim, st.Mtim}
+		require.NoError(t, unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Join(to, file.Name()), times, 0))
+	}
+}
+
 // TestCopiedDirectory: the copy of a held lock's directory has its ticket, by
 // its name that of a living process. Nobody holds the copy, which is free as
 // soon as that is proven; and the original stays held.
@@ -456,8 +478,7 @@ func TestCopiedDirectory(t *testing.T) {
 	began := time.Now()
 	for name, above := range directories(t) {
 		to := filepath.Join(above, "copy")
-		out, err := exec.Command("cp", "-a", dir, to).CombinedOutput()
-		require.NoError(t, err, "%s", out)
+		copyAll(t, dir, to)
 		require.Equal(t, tickets(t, dir), tickets(t, to))
 		c := copied{name: name, path: filepath.Join(to, "target")}
 		l := newLock(t, c.path)

@@ -146,7 +146,7 @@ func worldVandal(_ world, args []string) error {
 // TestVandals: what they can do to the ticket of somebody who is inside.
 func TestVandals(t *testing.T) {
 	t.Parallel()
-	mayEnter(t, world{UID: alice}, world{UID: mallory})
+	requireWorld(t, world{UID: alice}, world{UID: mallory})
 	for name, tt := range map[string]struct {
 		mode  uint32
 		done  string
@@ -158,7 +158,7 @@ func TestVandals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := shared(t, tt.mode)
-			require.NoError(t, os.Chown(dir, alice, alice))
+			give(t, dir, alice, alice)
 			require.NoError(t, os.Chmod(dir, modeOf(tt.mode)))
 			path := filepath.Join(dir, "target")
 			_, file := watched(t)
@@ -262,7 +262,7 @@ func readLocks(t *testing.T, dir string, at, tickets int) {
 // readable is a directory that only its owner may write to.
 func readable(t *testing.T) (dir, path string) {
 	t.Helper()
-	mayEnter(t, world{UID: alice}, world{UID: mallory})
+	requireWorld(t, world{UID: alice}, world{UID: mallory})
 	dir = shared(t, 0o755)
 	return dir, filepath.Join(dir, "target")
 }
@@ -406,10 +406,10 @@ func TestReaderOfTheDeadElsewhere(t *testing.T) {
 // TestReadersMakeNoTwo: whatever they lock, and whenever.
 func TestReadersMakeNoTwo(t *testing.T) {
 	t.Parallel()
-	mayEnter(t, world{UID: alice}, world{UID: mallory})
+	requireWorld(t, world{UID: alice}, world{UID: mallory})
 	crowds(t, func(t *testing.T) (*locktest.Guard, []string) {
 		dir := shared(t, 0o775)
-		require.NoError(t, os.Chown(dir, -1, alice))
+		give(t, dir, -1, alice)
 		for at := range 2 {
 			reader := inWorld(t, world{UID: mallory}, "reader", dir, at, "always")
 			reader.Expect("ready")
@@ -455,7 +455,7 @@ func anything(dir, name string) error {
 // TestCreatorsMakeNoTwo: whatever they create, and change of it.
 func TestCreatorsMakeNoTwo(t *testing.T) {
 	t.Parallel()
-	mayEnter(t, world{UID: alice}, world{UID: bob}, world{UID: mallory})
+	requireWorld(t, world{UID: alice}, world{UID: bob}, world{UID: mallory})
 	crowds(t, func(t *testing.T) (*locktest.Guard, []string) {
 		dir := shared(t, sticky)
 		creator := inWorld(t, world{UID: mallory}, "planter", dir, "anything")
@@ -481,9 +481,9 @@ var lies = map[string]struct {
 	},
 	"another's process, in another pid namespace": {
 		plant: func(t *testing.T, path string) string {
-			return plant(t, path, func(n *ticket.Name) { n.PID, n.PIDSpace = os.Getppid(), ticket.HashOf("a lie") })
+			return plant(t, path, func(n *ticket.Name) { n.PID, n.PIDSpace = os.Getpid(), ticket.HashOf("a lie") })
 		},
-		says: fmt.Sprintf(`in the way is .* pid %d, .*dead: nobody has held its locks for .*may not remove its ticket`, os.Getppid()), dead: true,
+		says: fmt.Sprintf(`in the way is .* pid %d, .*dead: nobody has held its locks for .*may not remove its ticket`, os.Getpid()), dead: true,
 	},
 	"a ticket that nobody may read": {
 		plant: func(t *testing.T, path string) string {
@@ -523,13 +523,13 @@ func worldCreator(w world, args []string) error {
 // the directory's owner or root removes it. The error names it.
 func TestCreatorBlocks(t *testing.T) {
 	t.Parallel()
-	mayEnter(t, world{UID: bob}, world{UID: mallory})
+	requireWorld(t, world{UID: bob}, world{UID: mallory})
 	together(t, slices.Sorted(maps.Keys(lies)), func(name string) string { return name }, func(t *testing.T, name string) {
 		lie := lies[name]
 		dir := shared(t, sticky)
 		path := filepath.Join(dir, "target")
 		file := lie.plant(t, path)
-		require.NoError(t, os.Chown(file, mallory, mallory))
+		give(t, file, mallory, mallory)
 		_, guard := watched(t)
 		honest := inWorld(t, world{UID: bob}, "creator", path, guard)
 		said := honest.Line()
@@ -558,7 +558,7 @@ func TestCreatorBlocks(t *testing.T) {
 // not remove it, so that only false ones block.
 func TestCreatorPassesOn(t *testing.T) {
 	t.Parallel()
-	mayEnter(t, world{UID: bob})
+	requireWorld(t, world{UID: bob})
 	dir := shared(t, sticky)
 	path := filepath.Join(dir, "target")
 	for range 100 {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -17,7 +18,8 @@ import (
 //	child [-pid FILE] [-heard FILE] [-until FILE] [-code N]
 //
 // It writes its pid to one file, notes the signals it gets in another, and
-// ends when a third one appears, or 10 ms after TERM.
+// ends when a third one appears, or after TERM. Where neither comes, because the
+// script failed, it ends all the same, for nobody else will end it.
 func child() {
 	pid := flag.String("pid", "", "write the own pid here, once ready")
 	heard := flag.String("heard", "", "note signals here, one a line, and do not die of them")
@@ -33,6 +35,7 @@ func child() {
 	if *pid != "" {
 		must(replace(*pid, strconv.Itoa(os.Getpid())))
 	}
+	forgotten := time.After(3 * stuck)
 	var text string
 	for *until != "" || *heard != "" {
 		select {
@@ -42,6 +45,8 @@ func child() {
 			if s == syscall.SIGTERM {
 				os.Exit(*code)
 			}
+		case <-forgotten:
+			must(errors.New("forgotten"))
 		case <-time.After(5 * time.Millisecond):
 		}
 		if _, err := os.Stat(*until); err == nil {

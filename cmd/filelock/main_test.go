@@ -3,9 +3,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -48,8 +51,30 @@ func setup(env *testscript.Env) error {
 
 // condition knows the conditions besides testscript's own.
 func condition(name string) (bool, error) {
-	if name != "root" {
+	switch name {
+	case "terminal":
+		inside, outside, err := terminal()
+		if err == nil {
+			inside.Close()
+			outside.Close()
+		}
+		return err == nil, nil
+	case "sealing":
+		return sealing()
+	default:
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
-	return os.Geteuid() == 0, nil
+}
+
+// sealing reports whether a directory's mode keeps this process from writing.
+func sealing() (bool, error) {
+	dir, err := os.MkdirTemp("", "sealed-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o555); err != nil {
+		return false, err
+	}
+	return errors.Is(os.Mkdir(filepath.Join(dir, "below"), 0o777), fs.ErrPermission), nil
 }

@@ -26,6 +26,10 @@ func TestDescribe(t *testing.T) {
 }
 
 func TestUserName(t *testing.T) {
-	require.Equal(t, "root", userName(0))
+	root := "root"
+	if _, err := os.Stat("/etc/passwd"); err != nil {
+		root = "0" // a container need not have one
+	}
+	require.Equal(t, root, userName(0))
 	require.Equal(t, "4294967293", userName(1<<32-3), "no such user")
 }

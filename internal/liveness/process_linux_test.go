@@ -3,13 +3,14 @@ package liveness
 import (
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock/internal/locktest"
 )
 
 // noPID is above any pid_max.
@@ -42,7 +43,7 @@ func TestAsk(t *testing.T) {
 
 // TestAskThroughALife follows a process to its end.
 func TestAskThroughALife(t *testing.T) {
-	cmd := exec.Command("sleep", "60")
+	cmd := locktest.Idler()
 	require.NoError(t, cmd.Start())
 	pid := cmd.Process.Pid
 	defer func() {

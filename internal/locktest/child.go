@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // Stuck is how long a test waits for what must happen before it gives up.
@@ -23,7 +25,9 @@ const Stuck = 30 * time.Second
 // child. It holds the call as JSON.
 const ChildEnv = "FILELOCK_TEST_CHILD"
 
-var mains = map[string]func(args []string) error{}
+var mains = map[string]func(args []string) error{
+	"idle": func([]string) error { time.Sleep(2 * Stuck); return nil },
+}
 
 // Register names a main function for child processes. Call it from an init
 // function.
@@ -49,6 +53,17 @@ func RunChild() {
 	}
 	AtEnd()
 	os.Exit(0)
+}
+
+// Goroutines returns an error that names the goroutines that are left, once they
+// have had time enough to end: one that closes an inotify instance waits for the
+// kernel, on a busy machine for longer than goleak itself would.
+func Goroutines() error {
+	for end := time.Now().Add(Stuck); ; {
+		if err := goleak.Find(); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // Child is another process of this test binary.
@@ -79,6 +94,18 @@ func Command(t testing.TB, args ...any) (env string, path string) {
 		t.Fatal(err)
 	}
 	return ChildEnv + "=" + string(call), path
+}
+
+// Idler returns a command that does nothing for longer than any test waits, as
+// sleep(1) does where there is one.
+func Idler() *exec.Cmd {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), ChildEnv+`=["idle"]`)
+	return cmd
 }
 
 // Start runs a registered main in a child process. The child is killed when

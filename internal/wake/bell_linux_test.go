@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/locktest"
@@ -59,7 +58,7 @@ func TestBell(t *testing.T) {
 	bell.Ring()
 	mustFire(t, ws[0])
 	mustFire(t, ws[1])
-	goleak.VerifyNone(t)
+	require.NoError(t, locktest.Goroutines())
 }
 
 // TestBellRangBefore: a bell that rings before anybody waits is heard.

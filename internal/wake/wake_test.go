@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/filelock-go/filelock/internal/locktest"
 )
@@ -19,8 +18,8 @@ func TestMain(m *testing.M) {
 	locktest.RunChild()
 	code := m.Run()
 	if code == 0 {
-		// Find tries again for a while: the reader outlives the last watch.
-		if err := goleak.Find(); err != nil {
+		// The reader outlives the last watch.
+		if err := locktest.Goroutines(); err != nil {
 			os.Stderr.WriteString("goroutines were left: " + err.Error() + "\n")
 			code = 1
 		}

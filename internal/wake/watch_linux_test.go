@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/locktest"
@@ -297,7 +296,7 @@ func TestAlreadyGone(t *testing.T) {
 	require.NoError(t, w.Wait(t.Context(), false), "the next watch is set, and the caller looks")
 	require.True(t, w.Blind())
 	w.Stop()
-	goleak.VerifyNone(t)
+	require.NoError(t, locktest.Goroutines())
 }
 
 // TestArmedAgain: each watch is good for one event. The call after it sets the
@@ -353,7 +352,7 @@ func TestNothingStays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			end(New(path, never, true))
-			goleak.VerifyNone(t)
+			require.NoError(t, locktest.Goroutines())
 			local.mu.Lock()
 			defer local.mu.Unlock()
 			assert.Empty(t, local.watches)
@@ -596,7 +595,7 @@ func TestCannotWatch(t *testing.T) {
 	for range 5 {
 		require.NoError(t, w.Wait(context.Background(), false))
 	}
-	goleak.VerifyNone(t)
+	require.NoError(t, locktest.Goroutines())
 }
 
 // TestNoLinks: the link itself is watched, not what it leads to.
@@ -630,7 +629,7 @@ func TestInstanceGivenBack(t *testing.T) {
 	local.expire()
 	require.True(t, open(), "it was in use just now")
 	require.Eventually(t, func() bool { return !open() }, locktest.Stuck, time.Millisecond)
-	goleak.VerifyNone(t)
+	require.NoError(t, locktest.Goroutines())
 
 	// The next one opens it again, and one that fired is done with it, too.
 	path := touch(t, t.TempDir())

@@ -185,7 +185,12 @@ func contend(args []string) error {
 
 // child starts a contender and returns its command.
 func child(t *testing.T, args ...any) *exec.Cmd {
+	t.Helper()
 	env, path := locktest.Command(t, args...)
+	return process(env, path)
+}
+
+func process(env, path string) *exec.Cmd {
 	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), env)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -209,12 +214,13 @@ func storm(t *testing.T, dir string) {
 // kills is storm, but contenders are killed and started again.
 func kills(t *testing.T, dir string) {
 	end := time.Now().Add(*duration)
+	env, path := locktest.Command(t, "contend", dir, end.Format(time.RFC3339Nano))
 	var all sync.WaitGroup
 	for range perHost {
 		all.Go(func() {
 			killed := 0
 			for time.Now().Before(end) {
-				cmd := child(t, "contend", dir, end.Format(time.RFC3339Nano))
+				cmd := process(env, path)
 				if err := cmd.Start(); err != nil {
 					t.Errorf("start: %v", err)
 					return

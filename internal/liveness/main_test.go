@@ -1,0 +1,13 @@
+package liveness
+
+import (
+	"os"
+	"testing"
+
+	"github.com/filelock-go/filelock/internal/locktest"
+)
+
+func TestMain(m *testing.M) {
+	locktest.RunChild()
+	os.Exit(m.Run())
+}
