@@ -58,11 +58,7 @@ func stopped(dir string) bool {
 
 func oursChild(args []string) error {
 	dir := args[0]
-	var opts []filelock.Option
-	if args[1] == "true" {
-		opts = append(opts, filelock.WithPlainPeers())
-	}
-	l, err := filelock.New(filepath.Join(dir, "target"), opts...)
+	l, err := filelock.New(filepath.Join(dir, "target"), filelock.WithPlainPeers())
 	if err != nil {
 		return err
 	}
@@ -155,13 +151,11 @@ func plainKinds() map[string]func(t *testing.T, dir string) *locktest.Child {
 	return kinds
 }
 
-// takeTurns runs two of ours and a plain one in tight loops for some time, or
-// without WithPlainPeers until the first overlap, and counts the overlaps.
-func takeTurns(t *testing.T, dir string, peers bool, enough time.Duration, plain *locktest.Child) (overlaps int) {
+// takeTurns runs two of ours and a plain one in tight loops for some time, and
+// counts the overlaps.
+func takeTurns(t *testing.T, dir string, enough time.Duration, plain *locktest.Child) (overlaps int) {
 	t.Helper()
-	children := []*locktest.Child{
-		plain, locktest.Start(t, "ours", dir, peers), locktest.Start(t, "ours", dir, peers),
-	}
+	children := []*locktest.Child{plain, locktest.Start(t, "ours", dir), locktest.Start(t, "ours", dir)}
 	for _, c := range children {
 		c.Expect("ready")
 	}
@@ -173,9 +167,7 @@ func takeTurns(t *testing.T, dir string, peers bool, enough time.Duration, plain
 		b, _ := os.ReadFile(filepath.Join(dir, "overlaps"))
 		return strings.Count(string(b), "\n")
 	}
-	for time.Since(began) < enough && (peers || count() == 0) {
-		time.Sleep(mustBlock)
-	}
+	time.Sleep(enough)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "stop"), nil, 0o666))
 	total, byPlain := 0, 0
 	for i, c := range children {
@@ -187,8 +179,8 @@ func takeTurns(t *testing.T, dir string, peers bool, enough time.Duration, plain
 			byPlain = n
 		}
 	}
-	t.Logf("2 of ours and 1 plain in %s, WithPlainPeers %v: %d holds, %d of them plain, %d overlaps in %v",
-		filepath.Base(dir), peers, total, byPlain, count(), time.Since(began).Round(time.Millisecond))
+	t.Logf("2 of ours and 1 plain in %s: %d holds, %d of them plain, %d overlaps in %v",
+		filepath.Base(dir), total, byPlain, count(), time.Since(began).Round(time.Millisecond))
 	require.Positive(t, byPlain, "the plain one was never served")
 	require.Greater(t, total, byPlain, "ours were never served")
 	requireNoTickets(t, dir)
@@ -204,15 +196,47 @@ func TestPlainPeers(t *testing.T) {
 		for language, start := range plainKinds() {
 			sub := filepath.Join(dir, language)
 			require.NoError(t, os.Mkdir(sub, 0o777))
-			require.Zero(t, takeTurns(t, sub, true, enough, start(t, sub)))
+			require.Zero(t, takeTurns(t, sub, enough, start(t, sub)))
 		}
 	})
 }
 
-// TestPlainPeersAreNeeded: without the option the same overlaps, or else the
-// test above would show nothing.
+// TestPlainPeersAreNeeded: a holder that has raised its number stands behind a
+// plain peer that comes after it and never raises. Without the option that enters
+// beside the holder; with it the holder has sunk.
 func TestPlainPeersAreNeeded(t *testing.T) {
-	onEach(t, func(t *testing.T, dir string) {
-		require.Positive(t, takeTurns(t, dir, false, stuck, locktest.Start(t, "plain", dir)))
-	})
+	for _, needed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("option %v", needed), func(t *testing.T) {
+			onEach(t, func(t *testing.T, dir string) {
+				var opts []filelock.Option
+				if needed {
+					opts = append(opts, filelock.WithPlainPeers())
+				}
+				path := filepath.Join(dir, "target")
+				first, holder := newLock(t, path), newLock(t, path, opts...)
+				holder.OwnLine()
+				acquire(t, first)
+				ahead := time.Now().Add(time.Hour)
+				require.NoError(t, os.Chtimes(filepath.Join(dir, tickets(t, dir)[0]), ahead, ahead))
+				raised := start(func() error { return holder.Acquire(context.Background()) })
+				queued(t, dir, 2)
+				requireBlocks(t, raised)
+				require.NoError(t, first.Unlock())
+				require.NoError(t, result(t, raised))
+
+				const plain = "target.lock.host.7.tok.pid"
+				entered := start(func() error { return plainEnter(dir, plain) })
+				if needed {
+					requireBlocks(t, entered)
+					require.NoError(t, holder.Unlock())
+				}
+				require.NoError(t, result(t, entered))
+				require.NoError(t, os.Remove(filepath.Join(dir, plain)))
+				if !needed {
+					require.NoError(t, holder.Unlock())
+				}
+				requireNoTickets(t, dir)
+			})
+		})
+	}
 }
