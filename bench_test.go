@@ -88,6 +88,31 @@ func BenchmarkGoroutines(b *testing.B) {
 	}
 }
 
+// BenchmarkDo is BenchmarkGoroutines by way of Do.
+func BenchmarkDo(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			onDisks(b, func(b *testing.B, dir string) {
+				l := newLock(b, filepath.Join(dir, "target"))
+				b.ReportAllocs()
+				b.ResetTimer()
+				var group sync.WaitGroup
+				for range n {
+					group.Go(func() {
+						for range b.N / n {
+							if err := l.Do(context.Background(), func(context.Context) error { return nil }); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				group.Wait()
+			})
+		})
+	}
+}
+
 // BenchmarkReentrant is an owner's nested acquisition.
 func BenchmarkReentrant(b *testing.B) {
 	l := newLock(b, target(b), filelock.WithReentrant())

@@ -34,7 +34,7 @@ var (
 
 	// callsTurn are of one who takes turns with another one, from its arrival to
 	// its release: it gets in line again with the ticket that it has.
-	callsTurn = tally{"Enter": 2, "Restamp": 2, "Times": 1, "List": 1, "Settle": 1, "OpenOther": 1}
+	callsTurn = tally{"Enter": 2, "Restamp": 2, "List": 1, "Settle": 1, "OpenOther": 1}
 
 	// callsBehind are of one who waits behind a holder, from its arrival to
 	// its release, and callsRaised of one who must raise its number too.

@@ -176,7 +176,7 @@ func (l *FileLock) Held() bool {
 // After any error nothing is held and the own ticket is gone; if it could not be
 // removed, the error says that too, and it is tried again in the background.
 func (l *FileLock) Acquire(ctx context.Context) error {
-	_, err := l.acquire(ctx, false, false)
+	_, err := l.acquire(ctx, request{})
 	return err
 }
 
@@ -198,7 +198,7 @@ func (l *FileLock) TryLock() error { return l.TryAcquire(context.Background()) }
 // TryAcquire is TryLock for the owner that ctx names. If ctx is done, it fails
 // with the context's error.
 func (l *FileLock) TryAcquire(ctx context.Context) error {
-	_, err := l.acquire(ctx, true, false)
+	_, err := l.acquire(ctx, request{try: true})
 	return err
 }
 
@@ -225,24 +225,33 @@ func (l *FileLock) Unlock() error {
 	h := l.holds[n]
 	l.holds = l.holds[:n]
 	l.mu.Unlock()
-	err := l.release(h)
-	if !h.named && h.grant.owner == nil {
-		l.mu.Lock()
-		l.spare = h
-		l.mu.Unlock()
+	last, err := l.release(h)
+	if last && !h.named && h.grant.owner == nil {
+		l.reuse(h)
 	}
 	return err
+}
+
+// reuse has a hold that was given back used again, of which nobody knows any more,
+// nor of its grant.
+func (l *FileLock) reuse(h *hold) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare = h
 }
 
 // Hold is Acquire, but what it takes is given back by the function it returns,
 // exactly and once: further calls of release do nothing and return what the
 // first one did. See Unlock for its errors.
 func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
-	h, err := l.acquire(ctx, false, true)
+	h, err := l.acquire(ctx, request{named: true})
 	if err != nil {
 		return nil, err
 	}
-	return sync.OnceValue(func() error { return l.take(h) }), nil
+	return sync.OnceValue(func() error {
+		_, err := l.take(h)
+		return err
+	}), nil
 }
 
 // Do calls fn while the lock is held, and gives it back when fn returns or
@@ -253,24 +262,40 @@ func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
 // fn's context names an owner, ctx's or else a new one: acquiring the same lock
 // with it again fails with ErrDeadlock, rather than to wait for itself.
 func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+	var own *ownerContext
 	if ctx != nil && ownerOf(ctx) == nil {
-		ctx = ContextWithOwner(ctx)
+		own = &ownerContext{Context: ctx}
 	}
-	h, err := l.acquire(ctx, false, true)
+	h, err := l.acquire(ctx, request{named: true, owned: own != nil})
 	if err != nil {
 		return err
+	}
+	if own != nil {
+		h.grant.adopt(&own.owner)
+		ctx = own
 	}
 	held, end := h.whileHeld(ctx)
 	defer func() {
 		end()
-		err = errors.Join(err, l.take(h))
+		last, failure := l.take(h)
+		err = errors.Join(err, failure)
+		if last && own != nil {
+			l.reuse(h)
+		}
 	}()
 	return fn(held)
 }
 
-// acquire makes a hold. named is whether the caller gives back this very one.
-func (l *FileLock) acquire(ctx context.Context, try, named bool) (*hold, error) {
-	op := "acquire"
+// request is how to acquire.
+type request struct {
+	try   bool
+	named bool // the caller gives back this very hold
+	owned bool // the caller makes an owner for it, whom nobody knows yet
+}
+
+// acquire makes a hold.
+func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
+	try, op := r.try, "acquire"
 	if try {
 		op = "try"
 	}
@@ -281,7 +306,7 @@ func (l *FileLock) acquire(ctx context.Context, try, named bool) (*hold, error) 
 		return nil, &Error{Op: op, Path: l.path, Err: reason(ctx)}
 	}
 	owner := ownerOf(ctx)
-	if l.cfg.reentrant && owner == nil {
+	if l.cfg.reentrant && owner == nil && !r.owned {
 		return nil, &Error{Op: op, Path: l.path, Err: ErrNoOwner}
 	}
 	if l.cfg.timeout > 0 && !try {
@@ -308,7 +333,7 @@ func (l *FileLock) acquire(ctx context.Context, try, named bool) (*hold, error) 
 	if err != nil {
 		return nil, l.failure(ctx, op, own, began, err)
 	}
-	h.grant, h.named = g, named
+	h.grant, h.named = g, r.named
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()
@@ -386,22 +411,24 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 }
 
 // take releases h if it is still held through l.
-func (l *FileLock) take(h *hold) error {
+func (l *FileLock) take(h *hold) (last bool, err error) {
 	l.mu.Lock()
 	i := slices.Index(l.holds, h)
 	if i < 0 {
 		l.mu.Unlock()
-		return &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
+		return false, &Error{Op: "release", Path: l.path, Err: ErrNotLocked}
 	}
 	l.holds = slices.Delete(l.holds, i, i+1)
 	l.mu.Unlock()
 	return l.release(h)
 }
 
-// release gives back a hold that was taken out of l's.
-func (l *FileLock) release(h *hold) error {
-	if err := h.grant.release(l.cfg.batch); err != nil {
-		return &Error{Op: "release", Path: l.path, Err: err}
+// release gives back a hold that was taken out of l's, and reports whether it was
+// the last one of its grant.
+func (l *FileLock) release(h *hold) (last bool, err error) {
+	last, err = h.grant.release(l.cfg.batch)
+	if err != nil {
+		err = &Error{Op: "release", Path: l.path, Err: err}
 	}
-	return nil
+	return last, err
 }

@@ -23,6 +23,20 @@ type Owner struct {
 
 type ownerKey struct{}
 
+// ownerContext is a context that names an owner of its own; with Owner.Context
+// they would be two.
+type ownerContext struct {
+	context.Context
+	owner Owner
+}
+
+func (c *ownerContext) Value(key any) any {
+	if key == (ownerKey{}) {
+		return &c.owner
+	}
+	return c.Context.Value(key)
+}
+
 // NewOwner returns an owner that differs from any other.
 func NewOwner() *Owner { return new(Owner) }
 
@@ -62,6 +76,12 @@ type grant struct {
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
 	seen *turn.Report // what stood in the way when an attempt failed
+}
+
+// adopt makes o, whom nobody knows yet, the owner of what is granted.
+func (g *grant) adopt(o *Owner) {
+	g.owner = o
+	o.register(g)
 }
 
 // claim returns the grant for an acquisition: the owner's own, with one hold
@@ -172,15 +192,16 @@ func (g *grant) settle(p turn.Passage) {
 	}
 }
 
-// release gives back one hold, and with the last one the turn.
-func (g *grant) release(batch time.Duration) error {
+// release gives back one hold, and with the last one the turn. Then nobody knows of
+// the grant any more.
+func (g *grant) release(batch time.Duration) (last bool, err error) {
 	if g.owner != nil && !g.lastHold() {
 		if g.passage.Lost() {
-			return ErrLost
+			return false, ErrLost
 		}
-		return nil
+		return false, nil
 	}
-	return g.line.Release(g.passage, batch)
+	return true, g.line.Release(g.passage, batch)
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.

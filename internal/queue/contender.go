@@ -20,6 +20,7 @@ type Contender struct {
 	mayRest    bool
 	marked     bool // its ticket rests, or did until it came in again
 	solitude
+	crowded bool // others were there at the last listing
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket

@@ -197,7 +197,8 @@ func (c *Contender) list() (Number, []Ticket, error) {
 	if i < 0 {
 		return Number{}, nil, ErrGone
 	}
-	c.alone = len(all) == 1
+	c.crowded = len(all) > 1
+	c.alone = c.known && !c.crowded
 	number := all[i].Number
 	all[i] = all[len(all)-1]
 	return number, all[:len(all)-1], nil

@@ -9,6 +9,8 @@ type Times struct{ Modified, Changed Number }
 // directory's times to know again: no ticket comes or goes without a change of
 // them.
 type solitude struct {
+	// known: the times were noted before the last listing.
+	known bool
 	noted Times
 	// alone: a listing begun after the times were noted showed nobody else.
 	alone bool
@@ -139,12 +141,13 @@ func (c *Contender) isAlone() (bool, error) {
 	return err == nil && len(others) == 0, err
 }
 
-// note is called before a listing.
+// note is called before a listing. Who was not alone at the last one will hardly be
+// so at this one.
 func (c *Contender) note() (err error) {
 	c.solitude = solitude{}
-	if c.mayRest {
+	if c.mayRest && !c.crowded {
 		if c.noted, err = c.dir.Times(); err == nil {
-			c.settled = c.dir.Settled(c.noted)
+			c.known, c.settled = true, c.dir.Settled(c.noted)
 		}
 	}
 	return err
