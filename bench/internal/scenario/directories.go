@@ -70,7 +70,7 @@ func (b *Bench) directories(fs filesystem, rs []rival.Rival) (err error) {
 			cs = append(cs, c)
 		}
 	}
-	err = b.rounds(fs.name, func(int) error { return b.alternate(cs, b.pick(6, 2)) })
+	err = b.rounds(fs.name, func(int) error { return b.alternate(cs, b.pick(2, 1)) })
 	return errors.Join(err, done(cs))
 }
 
