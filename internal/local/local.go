@@ -270,7 +270,7 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 	if w != nil && l.requeue(p) {
 		tail = p
 	} else {
-		if w != nil {
+		if w = l.waiters.first; w != nil { // it may have given up meanwhile
 			tail = l.joinTail(w.attempt)
 		}
 		err = l.leave(p)

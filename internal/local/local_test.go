@@ -45,6 +45,7 @@ type world struct {
 	onWait     func(*place)
 	onLeave    func(*place)
 	onRequeued func()
+	refuses    bool              // it cannot be, after all
 	requeues   func(*place) bool // whether a turn can be exchanged for the tail; nil: never
 }
 
@@ -199,15 +200,17 @@ func (p *place) Requeue() bool {
 	if i < 0 || p.w.requeues == nil || !p.w.requeues(p) {
 		return false
 	}
-	p.w.note("requeue %d", p.id)
-	p.w.joined = append(slices.Delete(p.w.joined, i, i+1), p)
-	p.w.changed()
+	if !p.w.refuses {
+		p.w.note("requeue %d", p.id)
+		p.w.joined = append(slices.Delete(p.w.joined, i, i+1), p)
+		p.w.changed()
+	}
 	if f := p.w.onRequeued; f != nil {
 		p.w.mu.Unlock()
 		defer p.w.mu.Lock()
 		f()
 	}
-	return true
+	return !p.w.refuses
 }
 
 // leave takes p out of the queue. p.w.mu is held.
@@ -455,6 +458,21 @@ func TestRequeue(t *testing.T) {
 			assert.ErrorIs(t, l.Release(a.place, 0), errLost)
 			b.mustHold(t, 2)
 			release(t, l, b, 0)
+		})
+	})
+	t.Run("the first gives up, and it cannot be done", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b, c := acquire(l, w), acquire(l, w), acquire(l, w)
+			w.requeues = func(*place) bool { return true }
+			w.onRequeued = func() {
+				b.cancel()
+				b.mustFail(t, context.Canceled)
+			}
+			w.refuses = true
+			release(t, l, a, 0)
+			w.requeues = nil
+			c.mustHold(t, 2)
+			release(t, l, c, 0)
 		})
 	})
 	t.Run("all give up meanwhile", func(t *testing.T) {
