@@ -210,7 +210,7 @@ func TestCallsOfRestingLock(t *testing.T) {
 func TestCallsOfTurns(t *testing.T) {
 	requireTold(t)
 	onEach(t, func(t *testing.T, dir string) {
-		requireRest(t, dir)
+		requireTurns(t, dir)
 		calls := countCalls(t)
 		r := &row{t: t, path: filepath.Join(dir, "target")}
 		r.join(filelock.WithLinger(time.Hour))
