@@ -41,7 +41,7 @@ func (p *Passage) Leave() error {
 		p.tellLeft()
 	}
 	if p.rested {
-		p.cfg.Site.keep(p.place, p.cfg) // from here on it may be another passage's
+		p.cfg.Site.keep(p.place, p.cfg, p.ofUse) // from here on it may be another passage's
 		return nil
 	}
 	if p.cfg.mayRest() {

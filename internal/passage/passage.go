@@ -127,6 +127,7 @@ type Passage struct {
 	resumes bool                            // the place rested, and has yet to be come back to
 	resumed bool                            // that let it in at once
 	vain    bool                            // that did not: others may have taken it for inside
+	ofUse   bool                            // the place that rested was there
 	rested  bool                            // it rests now, and may be another's
 	beating atomic.Pointer[lease.Heartbeat] // nil without a lease
 	bell    *wake.Bell                      // for those behind; nil where they need none
@@ -228,8 +229,9 @@ func (p *Passage) join(context.Context) error {
 // comeBack joins by the place that rested.
 func (p *Passage) comeBack(ctx context.Context) (err error) {
 	p.resumed, err = p.contender.Resume()
-	p.vain = !p.resumed
+	p.vain, p.ofUse = !p.resumed, err == nil
 	if err != nil {
+		p.cfg.Site.restedInVain()
 		if err = p.anew(ctx); err != nil {
 			p.unheard(p.remove()) // nobody leaves who has not joined
 		}

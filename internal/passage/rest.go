@@ -38,7 +38,14 @@ type rest struct {
 	// left is when the last passage ended that did not rest: only who comes back
 	// within the linger time will rest, so that one use leaves nothing.
 	left time.Time
+	// skips is how many passages from now on are not to rest, and vain how many were
+	// not to the last time: where two use a lock by turns, each would find the
+	// other's ticket at rest, remove it, and not find its own.
+	skips, vain int
 }
+
+// mostSkips is how many passages do without rest at the most.
+const mostSkips = 63
 
 // mayRest reports whether tickets of this lock may rest at all.
 func (c *Config) mayRest() bool { return c.Linger > 0 && c.Lease == 0 && !c.PlainPeers }
@@ -47,7 +54,22 @@ func (c *Config) mayRest() bool { return c.Linger > 0 && c.Lease == 0 && !c.Plai
 func (s *Site) lingers(linger time.Duration, now time.Time) bool {
 	s.rest.mu.Lock()
 	defer s.rest.mu.Unlock()
-	return !s.rest.left.IsZero() && now.Sub(s.rest.left) <= linger && resting.spare()
+	if s.rest.left.IsZero() || now.Sub(s.rest.left) > linger {
+		return false
+	}
+	if s.rest.skips > 0 {
+		s.rest.skips--
+		return false
+	}
+	return resting.spare()
+}
+
+// restedInVain notes that a ticket was gone when its owner came back.
+func (s *Site) restedInVain() {
+	s.rest.mu.Lock()
+	defer s.rest.mu.Unlock()
+	s.rest.vain = min(2*s.rest.vain+1, mostSkips)
+	s.rest.skips = s.rest.vain
 }
 
 // leftAt notes that a passage ended that did not rest.
@@ -78,9 +100,12 @@ func (s *Site) comeBack(cfg *Config) *place {
 	return pl
 }
 
-// keep has a place rest.
-func (s *Site) keep(pl *place, cfg *Config) {
+// keep has a place rest, one that was of use before, or not yet.
+func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 	s.rest.mu.Lock()
+	if ofUse {
+		s.rest.vain = 0
+	}
 	old := s.rest.place
 	s.rest.place, s.rest.mode = pl, cfg.Queue.Mode
 	if s.rest.linger != cfg.Linger {

@@ -264,12 +264,46 @@ func TestComesBackInVain(t *testing.T) {
 				time.Sleep(testLinger/2 + 1) // until it is in doubt
 				s.use(t)
 				require.Len(t, s.dirs, 3)
-				require.Equal(t, []int{1, 1, 0}, s.counts("remove"))
+				require.Equal(t, []int{1, 1, 1}, s.counts("remove"), "the next one does without")
 				require.False(t, slices.Contains(s.steps(), turn.Restarted), "it waited for nothing")
 				require.NoError(t, s.cfg.Site.GiveUp())
 			})
 		})
 	}
+}
+
+// TestRestsInVain: where others remove what rests each time, it is tried less and
+// less, until it is of use again.
+func TestRestsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone := true
+		s := restScene(t, func(_ int, d *fakeDir) {
+			d.on("enter", func(n int) error {
+				if gone && n > 1 {
+					return queue.ErrGone
+				}
+				return nil
+			})
+		})
+		var rests []int
+		for i := range 40 {
+			s.use(t)
+			if slices.Max(s.counts("rest")) > 0 && s.dirs[len(s.dirs)-1].count("rest") == 1 {
+				rests = append(rests, i)
+			}
+		}
+		require.Equal(t, []int{1, 3, 7, 15, 31}, rests)
+		gone = false
+		for range 40 {
+			s.use(t)
+		}
+		gone = true
+		s.use(t)
+		require.Zero(t, s.dirs[len(s.dirs)-1].count("rest"), "one does without")
+		s.use(t)
+		require.Equal(t, 1, s.dirs[len(s.dirs)-1].count("rest"), "and the next one rests")
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
 }
 
 // TestComesBackAsItself: a place is looked after by whoever came back to it, and

@@ -46,7 +46,7 @@ func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
-	c.solitude, c.marked, c.passed = solitude{}, false, nil
+	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
 // Ahead returns the first of the tickets known to be ahead, and their number.
