@@ -113,8 +113,9 @@ func WithBatch(d time.Duration) Option {
 // A lock that one process uses again and again then costs a few cheap system
 // calls instead of a new file each time. Such a ticket rests: nobody holds the lock
 // by it, the next contender removes it, and a try is not refused for it. While
-// others wait it rests at the tail of the queue, and its owner gets in line from
-// there. It rests only from the second use within d on, so a lock that is used once
+// others wait it rests at the tail of the queue (but in memory, where another ticket
+// costs no more), and its owner gets in line from there. Whose ticket was gone when it
+// came back does without a rest for some uses. It rests only from the second use within d on, so a lock that is used once
 // leaves nothing behind; and after d without use it is removed. A process that ends
 // before that leaves one empty file, which the next contender removes; Close removes
 // it at once. Of several times that are given for one path, the last one used counts.
