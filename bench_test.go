@@ -61,28 +61,12 @@ func BenchmarkGoroutines(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			onDisks(b, func(b *testing.B, dir string) {
 				l := newLock(b, filepath.Join(dir, "target"))
-				b.ReportAllocs()
-				b.ResetTimer()
-				var group sync.WaitGroup
-				for i := range n {
-					turns := b.N / n
-					if i < b.N%n {
-						turns++
+				shareTurns(b, n, func() error {
+					if err := l.Acquire(context.Background()); err != nil {
+						return err
 					}
-					group.Go(func() {
-						for range turns {
-							if err := l.Acquire(context.Background()); err != nil {
-								b.Error(err)
-								return
-							}
-							if err := l.Unlock(); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				group.Wait()
+					return l.Unlock()
+				})
 			})
 		})
 	}
@@ -94,23 +78,34 @@ func BenchmarkDo(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			onDisks(b, func(b *testing.B, dir string) {
 				l := newLock(b, filepath.Join(dir, "target"))
-				b.ReportAllocs()
-				b.ResetTimer()
-				var group sync.WaitGroup
-				for range n {
-					group.Go(func() {
-						for range b.N / n {
-							if err := l.Do(context.Background(), func(context.Context) error { return nil }); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				group.Wait()
+				shareTurns(b, n, func() error {
+					return l.Do(context.Background(), func(context.Context) error { return nil })
+				})
 			})
 		})
 	}
+}
+
+// shareTurns has n goroutines do b.N turns between them.
+func shareTurns(b *testing.B, n int, turn func() error) {
+	b.ReportAllocs()
+	b.ResetTimer()
+	var group sync.WaitGroup
+	for i := range n {
+		turns := b.N / n
+		if i < b.N%n {
+			turns++
+		}
+		group.Go(func() {
+			for range turns {
+				if err := turn(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // BenchmarkReentrant is an owner's nested acquisition.

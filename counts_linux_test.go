@@ -1,7 +1,6 @@
 package filelock_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -80,24 +79,13 @@ func cyclesChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	pass := func(times int) error {
-		for range times {
-			if err := l.Acquire(context.Background()); err != nil {
-				return err
-			}
-			if err := l.Unlock(); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 	if linger > 0 {
-		if err := pass(2); err != nil {
+		if err := use(l, 2); err != nil {
 			return err
 		}
 		time.Sleep(settling) // by the kernel's clock
 	}
-	return pass(cycles)
+	return use(l, cycles)
 }
 
 // waiterChild is holdChild, but goes by no clock, says when it waits, and

@@ -42,7 +42,7 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
 	}
 	x := p.examiner()
-	own := p.contender.Own()
+	own := *x.below
 	if last && p.passed && p.risen(t, own) {
 		return t, queue.Gone, nil
 	}
