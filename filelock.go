@@ -54,7 +54,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/engine"
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/enginepassage"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -85,6 +87,7 @@ type FileLock struct {
 	site    *site
 	line    *local.Line
 	passage passage.Config
+	engine  *enginepassage.Config // nil: the queue is a directory's
 	log     journal
 
 	mu    sync.Mutex
@@ -111,6 +114,9 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.engine != nil {
+		return newEngineLock(path, cfg)
 	}
 	target, err := canonical(path)
 	if err != nil {
@@ -147,6 +153,9 @@ func (l *FileLock) Path() string { return l.path }
 // The error is an *Error, the filesystem's, if a ticket could not be removed. It is
 // tried again in the background, and is in nobody's way.
 func (l *FileLock) Close() error {
+	if l.engine != nil {
+		return nil // what engines keep is theirs to close
+	}
 	err := l.site.passages.GiveUp()
 	ticketdir.CloseDir(l.passage.Queue.Dir)
 	if err != nil {
@@ -325,7 +334,7 @@ func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
 	}
 	h := l.newHold()
 	own := h.grant
-	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}
+	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage, engine: l.engine}
 	g, err := own.claim(ctx)
 	if g == own {
 		err = l.enter(ctx, g, began)
@@ -392,6 +401,8 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	switch {
 	case errors.Is(err, turn.ErrBusy):
 		err = ErrLocked
+	case errors.Is(err, engine.ErrUnavailable) && ctx.Err() != nil && !errors.Is(err, ErrLost):
+		return &Error{Op: op, Path: l.path, Err: &unavailable{after: time.Since(began), err: reason(ctx)}}
 	case errors.Is(err, turn.ErrUnanswered) && ctx.Err() != nil:
 		return &Error{Op: op, Path: l.path, Err: &waitEnded{err: reason(ctx), cause: turn.ErrUnanswered}}
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
@@ -403,8 +414,11 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	if g.seen != nil {
 		seen = *g.seen
 	}
+	if l.engine != nil && seen.Ahead == 0 {
+		return &Error{Op: op, Path: l.path, Err: err} // it ended before anybody was asked
+	}
 	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
-	if first, ok := passage.First(&l.passage, seen); ok {
+	if first, ok := l.first(seen); ok {
 		busy.Holder = newTicket(first)
 	}
 	return busy

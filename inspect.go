@@ -30,8 +30,9 @@ func (q Queue) Holder() (Ticket, bool) {
 }
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
-// each owner. It takes no ticket, changes nothing and does not wait. Of the
-// options only WithQueueDir, WithLogger and WithSlog matter (and WithCreateDirs, which
+// each owner. It takes no ticket, changes nothing and does not wait (for an engine's
+// service that does not answer, eight seconds). Of the
+// options only WithQueueDir, WithEngine, WithLogger and WithSlog matter (and WithCreateDirs, which
 // creates what is missing here, too).
 //
 // The queue may have changed by the time Inspect returns. The verdicts are
@@ -44,7 +45,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: path, Err: err}
 	}
-	all, err := passage.Inspect(&l.passage)
+	all, err := l.contenders()
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: l.path, Err: err}
 	}
@@ -70,6 +71,9 @@ func Reap(path string, opts ...Option) ([]Ticket, error) {
 	l, err := newLock(path, opts)
 	if err != nil {
 		return nil, &Error{Op: "reap", Path: path, Err: err}
+	}
+	if l.engine != nil {
+		return nil, nil // the service ends leases by itself
 	}
 	var reaped []Ticket
 	err = passage.Reap(context.Background(), &l.passage, func(c turn.Contender) {

@@ -30,7 +30,7 @@ func WithLease(d time.Duration) Option {
 
 // Lost returns a channel that is closed when the lock, as held through l now,
 // is lost: its lease ran out, or its ticket was removed or changed. Without
-// WithLease nothing watches the ticket while it is held, and a loss shows at
+// WithLease or WithEngine nothing watches the ticket while it is held, and a loss shows at
 // Unlock only. The channel is nil, so never ready, without a lease or when
 // nothing is held.
 func (l *FileLock) Lost() <-chan struct{} {

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"time"
+
+	"github.com/filelock-go/filelock/engine"
 )
 
 const (
@@ -39,6 +41,8 @@ type config struct {
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger
+	engine     engine.Engine
+	forFiles   []string // options given that only a directory's queue has
 }
 
 func newConfig(opts []Option) (config, error) {
@@ -194,6 +198,7 @@ func WithFileMode(mode fs.FileMode) Option {
 			return fmt.Errorf("%w: file mode %v: want permission bits, among them 0600", ErrInvalid, mode)
 		}
 		c.mode = mode
+		c.forFiles = append(c.forFiles, "WithFileMode")
 		return nil
 	})
 }
@@ -202,7 +207,11 @@ func WithFileMode(mode fs.FileMode) Option {
 // the umask. Without it, which is the default, a missing directory is an error
 // that matches fs.ErrNotExist.
 func WithCreateDirs() Option {
-	return optionFunc(func(c *config) error { c.createDirs = true; return nil })
+	return optionFunc(func(c *config) error {
+		c.createDirs = true
+		c.forFiles = append(c.forFiles, "WithCreateDirs")
+		return nil
+	})
 }
 
 // WithQueueDir keeps tickets in dir rather than beside the target: for targets
@@ -221,6 +230,7 @@ func WithQueueDir(dir string) Option {
 			return err
 		}
 		c.queueDir = abs
+		c.forFiles = append(c.forFiles, "WithQueueDir")
 		return nil
 	})
 }
@@ -236,5 +246,9 @@ func WithQueueDir(dir string) Option {
 // of when it was queued. On filesystems that cache attributes (sshfs, SMB, some
 // FUSE) it cannot be promised.
 func WithPlainPeers() Option {
-	return optionFunc(func(c *config) error { c.plainPeers = true; return nil })
+	return optionFunc(func(c *config) error {
+		c.plainPeers = true
+		c.forFiles = append(c.forFiles, "WithPlainPeers")
+		return nil
+	})
 }

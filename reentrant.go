@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/enginepassage"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
@@ -69,7 +70,8 @@ type grant struct {
 	reentrant bool
 	line      *local.Line
 	cfg       *passage.Config
-	passage   turn.Passage // nil until granted
+	engine    *enginepassage.Config // nil: the queue is a directory's
+	passage   turn.Passage          // nil until granted
 
 	// Guarded by owner.mu, if there is an owner.
 	holds   int
@@ -217,7 +219,12 @@ func (g *grant) lastHold() bool {
 
 // The methods below make a grant a local.Attempt.
 
-func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
+func (g *grant) New() turn.Passage {
+	if g.engine != nil {
+		return enginepassage.New(g.engine, false, g.try)
+	}
+	return passage.New(g.cfg)
+}
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error

@@ -18,7 +18,7 @@ const (
 	// Alive: the owner lives, and waits or cannot be told to be inside.
 	Alive
 	// Inside: the owner, or a process that inherited the lock from it, holds it.
-	// It is told on local filesystems of Linux only.
+	// It is told on local filesystems of Linux, and by engines, only.
 	Inside
 	// Resting: nobody holds the lock with this ticket. Its owner has given the lock
 	// back and may come back for it; see WithLinger. It is in nobody's way.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,9 +19,27 @@ var (
 	ErrOver = errors.New("lease: over")
 )
 
+// term is a lease that was renewed at some moment.
+type term struct {
+	length time.Duration
+	since  time.Time
+	asleep time.Duration // what asleep returned then
+}
+
+func newTerm(length time.Duration, since time.Time) *term {
+	return &term{length: length, since: since, asleep: asleep()}
+}
+
+// left is how long the term lasts yet. It counts the time in which the machine was
+// suspended, where that is known.
+func (t *term) left() time.Duration {
+	return t.length - time.Since(t.since) - max(0, asleep()-t.asleep)
+}
+
 // Heartbeat renews one lease until it is stopped or lost. A nil one does
 // nothing, and is never lost.
 type Heartbeat struct {
+	term   atomic.Pointer[term]
 	lost   chan struct{} // closed when the lease is lost
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -30,8 +49,15 @@ type Heartbeat struct {
 // Start calls beat often enough for the lease. When that has failed for too
 // long, or cannot succeed any more (ErrOver), it calls lose and ends.
 func Start(beat func() error, lease time.Duration, lose func(error)) *Heartbeat {
+	return StartAt(func(context.Context) error { return beat() }, lease, time.Now(), lose)
+}
+
+// StartAt is Start for a lease that counts from since. The context that beat is
+// called with ends when the heartbeat is stopped or lost, and Stop waits for beat.
+func StartAt(beat func(context.Context) error, lease time.Duration, since time.Time, lose func(error)) *Heartbeat {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &Heartbeat{lost: make(chan struct{}), cancel: cancel}
+	h.term.Store(newTerm(lease, since))
 	end := func(err error) {
 		h.end.Do(func() {
 			lose(err)
@@ -42,23 +68,36 @@ func Start(beat func() error, lease time.Duration, lose func(error)) *Heartbeat 
 	// A renewal may stand still, as when a server does not answer, and the
 	// holder must learn of the loss no later than others may act on it. (While
 	// a machine is suspended its clock stands still, and it learns afterwards.)
-	late := time.AfterFunc(lease, func() { end(ErrLate) })
+	late := time.AfterFunc(h.term.Load().left(), func() { end(ErrLate) })
 	h.done.Go(func() {
 		defer late.Stop()
-		extend := func(left time.Duration) { late.Reset(left) }
-		if err := keep(ctx, beat, lease, extend); err != nil {
+		extend := func(t *term) {
+			h.term.Store(t)
+			late.Reset(t.left())
+		}
+		if err := keep(ctx, beat, h.term.Load(), extend); err != nil {
 			end(err)
 		}
 	})
 	return h
 }
 
+// Left returns how long the lease lasts yet: what is over by the clock is lost,
+// whether or not the channel's goroutine has come to say so. Of a nil one it is no
+// time at all.
+func (h *Heartbeat) Left() time.Duration {
+	if h == nil {
+		return 0
+	}
+	return h.term.Load().left()
+}
+
 // keep returns nil when ctx is done, or why the lease was lost. After each
-// renewal it calls extend with the time that is left from now on.
-func keep(ctx context.Context, beat func() error, lease time.Duration, extend func(left time.Duration)) error {
+// renewal it calls extend with the term that began with it.
+func keep(ctx context.Context, beat func(context.Context) error, renewed *term, extend func(*term)) error {
+	lease := renewed.length
 	interval := lease / beatsPerLease
-	renewed := time.Now()
-	timer := time.NewTimer(interval)
+	timer := time.NewTimer(interval - time.Since(renewed.since))
 	defer timer.Stop()
 	for {
 		select {
@@ -66,20 +105,20 @@ func keep(ctx context.Context, beat func() error, lease time.Duration, extend fu
 			return nil
 		case <-timer.C:
 		}
-		began := time.Now()
-		err := beat()
+		renewal := newTerm(lease, time.Now()) // which may take a while
+		err := beat(ctx)
 		switch {
 		case errors.Is(err, ErrOver):
 			return err
-		case time.Since(renewed) >= lease:
+		case renewed.left() <= 0:
 			// Even if it succeeded: others may have seen the lease run out,
 			// and be about to act on it.
 			return errors.Join(ErrLate, err)
 		case err != nil:
 			timer.Reset(interval / beatsPerLease)
 		default:
-			renewed = began
-			extend(lease - time.Since(renewed))
+			renewed = renewal
+			extend(renewed)
 			timer.Reset(interval)
 		}
 	}

@@ -39,7 +39,8 @@ func (b *beats) loss(t *testing.T, d time.Duration) (after time.Duration, err er
 	b.began = time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	err = keep(ctx, b.beat, testLease, func(left time.Duration) { b.until = time.Since(b.began) + left })
+	extend := func(t *term) { b.until = time.Since(b.began) + t.left() }
+	err = keep(ctx, func(context.Context) error { return b.beat() }, newTerm(testLease, b.began), extend)
 	return time.Since(b.began), err
 }
 

@@ -1,0 +1,231 @@
+// Package enginepassage makes a passage of an engine's ticket. What is the same for
+// all engines is here: the lease is renewed, being late with it is a loss, and what
+// is left behind is cleaned up in the background.
+package enginepassage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/lease"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// Config is what the passages of one lock have in common.
+type Config struct {
+	Queue engine.Queue
+	Lease time.Duration
+	// Observe is told of each step, unless it is nil.
+	Observe func(turn.Event)
+}
+
+// Passage is one contender, on its way or inside. It implements turn.Passage and
+// turn.Requeuer.
+type Passage struct {
+	cfg    *Config
+	shared bool
+	try    bool
+	place  atomic.Pointer[place] // the present one, never nil
+	since  time.Time             // when it came to where it is
+}
+
+var (
+	_ turn.Passage  = (*Passage)(nil)
+	_ turn.Requeuer = (*Passage)(nil)
+)
+
+// New returns a passage that has yet to join. One that is to try makes nothing
+// before Try.
+func New(cfg *Config, shared, try bool) *Passage {
+	p := &Passage{cfg: cfg, shared: shared, try: try}
+	p.place.Store(newPlace(cfg.Queue.New(shared)))
+	return p
+}
+
+// Join implements turn.Passage.
+func (p *Passage) Join(ctx context.Context) error {
+	if p.try {
+		return nil
+	}
+	term, err := p.place.Load().ticket.Join(ctx)
+	if err != nil {
+		return err
+	}
+	p.begin(term)
+	return nil
+}
+
+// begin goes on once the ticket has its place.
+func (p *Passage) begin(term engine.Term) {
+	p.since = time.Now()
+	pl := p.place.Load()
+	pl.keep(term, func(why error) { p.lose(pl, why) })
+	p.tell(turn.Event{Step: turn.Enqueued})
+}
+
+// Try implements turn.Passage.
+func (p *Passage) Try(ctx context.Context) error {
+	pl := p.place.Load()
+	term, err := pl.ticket.Try(ctx)
+	switch {
+	case errors.Is(err, engine.ErrBusy):
+		return turn.ErrBusy
+	case err != nil:
+		return err
+	}
+	p.begin(term)
+	return p.enter(ctx)
+}
+
+// Wait implements turn.Passage.
+func (p *Passage) Wait(ctx context.Context) error {
+	pl := p.place.Load()
+	if first, n := pl.ticket.Ahead(); n > 0 {
+		p.tell(turn.Event{Step: turn.Waits, Other: contender(first, true), Ahead: p.Report()})
+	}
+	waiting, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(pl.lost, end)()
+	err := pl.ticket.Wait(waiting)
+	if errors.Is(err, engine.ErrGone) {
+		p.lose(pl, err)
+	}
+	if p.Lost() {
+		return pl.loss()
+	}
+	if err == nil {
+		return p.enter(ctx)
+	}
+	return err
+}
+
+// enter notes that it is the passage's turn. A turn that comes too late is none, and
+// its place is another's that waits.
+func (p *Passage) enter(ctx context.Context) error {
+	if p.Lost() {
+		return p.place.Load().loss()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	p.place.Load().entered.Store(true)
+	p.since = time.Now()
+	return nil
+}
+
+// Resumable implements turn.Passage: a wait that was ended keeps its place.
+func (p *Passage) Resumable(err error) bool {
+	return p.place.Load().beating.Load() != nil && !p.Lost() &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
+}
+
+// lose marks a place as gone, for a reason.
+func (p *Passage) lose(pl *place, why error) {
+	if pl.lose(why) {
+		p.tell(turn.Event{Step: turn.LostTurn, Err: why, Inside: pl.entered.Load()})
+	}
+}
+
+// Lost implements turn.Passage. It goes by the clock: after a pause of the process
+// nobody has come yet to say what is known.
+func (p *Passage) Lost() bool {
+	pl := p.place.Load()
+	if pl.late() {
+		p.lose(pl, lease.ErrLate)
+	}
+	return pl.lost.Err() != nil
+}
+
+// Losing implements turn.Passage.
+func (p *Passage) Losing() <-chan struct{} { return p.place.Load().lost.Done() }
+
+// Requeue implements turn.Requeuer, where the engine can do it in one step.
+func (p *Passage) Requeue() bool {
+	next, ok := p.cfg.Queue.New(p.shared).(engine.Swapper)
+	if !ok {
+		return false
+	}
+	pl := p.place.Load()
+	pl.quiet() // its lease may be used for another place as soon as it is given up
+	ctx, cancel := context.WithTimeout(context.Background(), min(patience, pl.left()))
+	defer cancel()
+	term, err := next.JoinFor(ctx, pl.ticket)
+	if err != nil {
+		return false
+	}
+	p.tell(turn.Event{Step: turn.Released, For: time.Since(p.since), Inside: true})
+	p.place.Store(newPlace(next.(engine.Ticket)))
+	p.begin(term)
+	return true
+}
+
+const (
+	// patience is how long a holder that leaves waits for the line's next place.
+	patience = time.Second
+	// lateness is how long after its context's end a call may still return.
+	lateness = 10 * time.Millisecond
+)
+
+// Leave implements turn.Passage. A place that was only waited in is given up in the
+// background, if that takes longer: the wait has ended with an error already, at its
+// moment.
+func (p *Passage) Leave() error {
+	pl := p.place.Load()
+	entered, beating := pl.entered.Load(), pl.beating.Load() != nil
+	lost := p.Lost()
+	pl.quiet()
+	if !beating {
+		return nil
+	}
+	if lost || !entered {
+		pl.leaveSoon(lost)
+		p.tellLeft(entered)
+		if lost && entered {
+			return turn.ErrLost
+		}
+		return nil
+	}
+	err := pl.leave()
+	p.tellLeft(entered)
+	if errors.Is(err, engine.ErrGone) {
+		p.lose(pl, err)
+		return turn.ErrLost
+	}
+	if err != nil {
+		p.tell(turn.Event{Step: turn.Abandoned, Err: err, Inside: true})
+		return fmt.Errorf("%w; the ticket ends with its lease, within %v", err, pl.length)
+	}
+	return nil
+}
+
+func (p *Passage) tellLeft(entered bool) {
+	step := turn.Left
+	if entered {
+		step = turn.Released
+	}
+	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: entered})
+}
+
+// Token is a number that grows with each place that got the turn.
+func (p *Passage) Token() uint64 { return p.place.Load().ticket.Token() }
+
+// Ticket returns the engine's ticket.
+func (p *Passage) Ticket() engine.Ticket { return p.place.Load().ticket }
+
+// Report implements turn.Passage.
+func (p *Passage) Report() turn.Report {
+	first, n := p.place.Load().ticket.Ahead()
+	return turn.Report{First: contender(first, true), Known: first.ID != "", Ahead: n}
+}
+
+// tell tells the observer.
+func (p *Passage) tell(e turn.Event) {
+	if p.cfg.Observe != nil {
+		e.ID = p.place.Load().ticket.Self().ID
+		p.cfg.Observe(e)
+	}
+}
