@@ -2,6 +2,7 @@ package filelock
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -125,3 +126,31 @@ func (e *unavailable) Error() string {
 }
 
 func (e *unavailable) Unwrap() []error { return []error{engine.ErrUnavailable, e.err} }
+
+// Place returns the place in the engine's queue by which l holds the lock now: what
+// the engine's own package needs to know of it. The error is an *Error. It matches
+// ErrNotLocked if nothing is held through l, ErrLost if it is lost, and
+// errors.ErrUnsupported without WithEngine.
+func (l *FileLock) Place() (engine.Contender, error) {
+	c, err := l.placeHeld()
+	if err != nil {
+		return c, &Error{Op: "place", Path: l.path, Err: err}
+	}
+	return c, nil
+}
+
+func (l *FileLock) placeHeld() (engine.Contender, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.holds) == 0 {
+		return engine.Contender{}, ErrNotLocked
+	}
+	p, ok := l.holds[len(l.holds)-1].grant.passage.(*enginepassage.Passage)
+	switch {
+	case !ok:
+		return engine.Contender{}, errors.ErrUnsupported
+	case p.Lost():
+		return engine.Contender{}, ErrLost
+	}
+	return p.Place(), nil
+}

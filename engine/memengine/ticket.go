@@ -119,7 +119,7 @@ func (t *ticket) Wait(ctx context.Context) error {
 		case gone:
 			return engine.ErrGone
 		case nearest == nil:
-			t.saw(first, 0)
+			t.saw(t.Self(), 0)
 			return nil
 		}
 		t.saw(first, ahead)

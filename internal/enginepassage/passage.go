@@ -213,8 +213,8 @@ func (p *Passage) tellLeft(entered bool) {
 // Token is a number that grows with each place that got the turn.
 func (p *Passage) Token() uint64 { return p.place.Load().ticket.Token() }
 
-// Ticket returns the engine's ticket.
-func (p *Passage) Ticket() engine.Ticket { return p.place.Load().ticket }
+// Place returns the place in the engine's queue.
+func (p *Passage) Place() engine.Contender { return p.place.Load().ticket.Self() }
 
 // Report implements turn.Passage.
 func (p *Passage) Report() turn.Report {

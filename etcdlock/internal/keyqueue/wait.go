@@ -1,0 +1,130 @@
+package keyqueue
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/filelock-go/filelock/engine"
+)
+
+// net is how long nothing may be heard before a waiter looks for itself. A watch
+// may end, or be cut off, without a word.
+const net = 5 * time.Second
+
+// Wait implements engine.Ticket.
+func (t *Ticket) Wait(ctx context.Context) error {
+	pause := firstPause
+	for t.nearest != "" {
+		told, err := t.watch(ctx)
+		if err != nil {
+			return err
+		}
+		if told {
+			pause = firstPause
+			continue
+		}
+		if sleep(ctx, pause) != nil { // the watch ends again and again
+			return t.ended(ctx)
+		}
+		pause = min(2*pause, lastPause)
+	}
+	t.guard()
+	return nil
+}
+
+// watch waits until the nearest key is gone or another one, or until it is time to
+// look, and looks. It reports whether the watch was any good.
+func (t *Ticket) watch(ctx context.Context) (told bool, err error) {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	unset := time.AfterFunc(net, stop)
+	changed, err := t.queue.store.Watch(watching, t.nearest)
+	unset.Stop()
+	if err != nil {
+		return false, t.look(ctx)
+	}
+	// What happened before the watch was set is told by nobody.
+	nearest := t.nearest
+	if err := t.look(ctx); err != nil || t.nearest != nearest {
+		return true, err
+	}
+	timer := time.NewTimer(net)
+	defer timer.Stop()
+	select {
+	case err = <-changed:
+		told = err == nil
+	case <-timer.C:
+		told = true
+	case <-ctx.Done():
+		return true, t.ended(ctx)
+	}
+	return told, t.look(ctx)
+}
+
+// ended is the error of a wait that its context ended.
+func (t *Ticket) ended(ctx context.Context) error {
+	if t.silent || time.Since(t.heard) > net+attempt {
+		return silent(ctx)
+	}
+	return ctx.Err()
+}
+
+// look finds out who is ahead now.
+func (t *Ticket) look(ctx context.Context) error {
+	rivals := t.queue.rivals(t.shared)
+	txn := Txn{Then: []Op{
+		Get{Key: t.key(), Bare: true},
+		Get{Key: t.queue.prefix, Prefix: true, Below: t.created(), Limit: 1},
+		Get{Key: t.queue.prefix, Prefix: true, Below: t.created(), Bare: true},
+	}}
+	var a Answer
+	err := persist(ctx, func(attempt context.Context) (err error) {
+		a, err = t.queue.store.Commit(attempt, txn)
+		t.silent = err != nil && ctx.Err() == nil
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		return t.ended(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	t.heard = time.Now()
+	if own := a.Gets[0].Entries; len(own) == 0 || own[0].Created != t.created() {
+		return engine.ErrGone
+	}
+	lower, nearest := a.Gets[2].Entries, ""
+	for _, e := range lower {
+		if strings.HasPrefix(e.Key, rivals) {
+			nearest = e.Key
+		}
+	}
+	t.stands(a.Gets[1].Entries, nearest, len(lower))
+	return nil
+}
+
+// stands notes whom the ticket has to wait for, if anybody, and who is first.
+func (t *Ticket) stands(first []Entry, nearest string, ahead int) {
+	if t.nearest = nearest; nearest == "" {
+		t.saw([]engine.Contender{t.Self()}, 0)
+		return
+	}
+	t.saw(t.queue.contenders(first), ahead)
+}
+
+func (t *Ticket) saw(first []engine.Contender, ahead int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ahead = ahead
+	if len(first) > 0 {
+		t.first = first[0]
+	}
+}
+
+func (q *Queue) contenders(entries []Entry) (all []engine.Contender) {
+	for _, e := range entries {
+		all = append(all, q.process.contender(q.prefix, e))
+	}
+	return all
+}
