@@ -330,8 +330,8 @@ func tokens(s seam) {
 func names(s seam) {
 	base := s.name
 	for _, name := range []string{
-		base, base + "/b", base + "/b/c", "/" + base, base + "x", base + "%2Fb", base + "%", base + " b", base + "\n",
-		base + "\xff", base + "/ü", base + "/x-1", base + "/.." + "x", strings.ToUpper(base), base + strings.Repeat("y", 500),
+		base + "/b", base + "/b/c", "/" + base, base + "x", base + "%2Fb", base + "%", base + " b", base + "\n",
+		base + "\xff", base + "/ü", base + "/x-1", base + "/.." + "x", strings.ToUpper(base), base + strings.Repeat("y", 500), base,
 	} {
 		s.name = name
 		t := s.ticket(false)

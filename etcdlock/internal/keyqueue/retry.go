@@ -18,6 +18,9 @@ const (
 	lastPause  = 500 * time.Millisecond
 )
 
+// jitter returns a time below d. Tests that must be the same again have another one.
+var jitter = func(d time.Duration) time.Duration { return rand.N(d) }
+
 // persist calls f until it succeeds or fails for good, or ctx is done. Then its
 // error matches engine.ErrUnavailable, and ctx's.
 func persist(ctx context.Context, f func(context.Context) error) error {
@@ -29,7 +32,7 @@ func persist(ctx context.Context, f func(context.Context) error) error {
 		if !errors.Is(err, ErrPassing) {
 			return err
 		}
-		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
+		if sleep(ctx, pause/2+jitter(pause/2)) != nil {
 			return silent(ctx)
 		}
 	}

@@ -15,6 +15,7 @@ type Ticket struct {
 	shared bool
 	lease  *lease // nil: it has not joined
 	over   bool   // it has left
+	doubt  bool   // a request to join was not answered
 	asked  bool   // its key may be deleted by a request of its own
 	heard  time.Time
 	silent bool // the last request was not answered
@@ -59,7 +60,7 @@ func (t *Ticket) JoinFor(ctx context.Context, old engine.Ticket) (engine.Term, e
 	case err == nil:
 		was.over = true
 		was.queue.leases.put(was.lease, was.queue.lease)
-	case !errors.Is(err, engine.ErrGone):
+	case t.doubt:
 		was.asked = true
 		was.lease.doubtful()
 	}
@@ -76,8 +77,8 @@ func (t *Ticket) join(ctx context.Context, conds []Cond, more []Op, refused erro
 		}
 		joined, err := t.create(ctx, l, conds, more)
 		switch {
-		case errors.Is(err, ErrNoLease): // somebody revoked it while it was idle
-			continue
+		case errors.Is(err, ErrNoLease): // it ended while it was idle, or meanwhile
+			t.lease = nil
 		case err == nil && joined:
 			return engine.Term{Length: l.length, Since: l.since()}, nil
 		case err == nil:
@@ -111,6 +112,7 @@ func (t *Ticket) create(ctx context.Context, l *lease, conds []Cond, more []Op) 
 	var a Answer
 	err = persist(ctx, func(ctx context.Context) error {
 		if a, err = t.queue.store.Commit(ctx, txn); errors.Is(err, ErrPassing) {
+			t.doubt = true
 			l.doubtful()
 		}
 		return err
@@ -128,10 +130,11 @@ func (t *Ticket) create(ctx context.Context, l *lease, conds []Cond, more []Op) 
 	if own := a.Gets[0].Entries; len(own) > 0 { // by a request that was not answered
 		self.Serial = uint64(own[0].Created)
 		t.hold(l, self)
-		if err := t.look(ctx); err != nil {
-			return false, err
+		err := t.look(ctx)
+		if errors.Is(err, engine.ErrGone) {
+			err = ErrNoLease // that request was long ago
 		}
-		return true, nil
+		return err == nil, err
 	}
 	t.saw(t.queue.contenders(a.Gets[1].Entries), a.Gets[1].Count)
 	return false, nil

@@ -1,0 +1,44 @@
+package keyqueue
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock/engine"
+)
+
+// TestCancelLeavesNothing: a request to join that arrives after its caller gave up
+// makes no place that lasts: its lease was revoked, or goes soon after.
+func TestCancelLeavesNothing(t *testing.T) {
+	for i := range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(uint64(i), weather{})
+			e := &fakeEngine{NewLeases(&way{fake: f}), "1"}
+			q, err := e.Open("name", engine.Options{Lease: time.Hour})
+			require.NoError(t, err)
+			warm := q.New(false)
+			_, err = warm.Join(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, warm.Leave(t.Context()))
+			limit := time.Duration(i) * 100 * time.Microsecond
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			began := time.Now()
+			joined := q.New(false)
+			_, err = joined.Join(ctx)
+			require.LessOrEqual(t, time.Since(began), limit)
+			if err == nil {
+				require.NoError(t, joined.Leave(t.Context()))
+			}
+			time.Sleep(100 * time.Millisecond)
+			require.Empty(t, f.keys, fmt.Sprintf("left after a cancel at %v", limit))
+			require.NoError(t, e.leases.Close(t.Context()))
+			require.Empty(t, f.leases)
+		})
+	}
+}
