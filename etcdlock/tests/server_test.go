@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,9 @@ import (
 
 	"github.com/filelock-go/filelock/internal/locktest"
 )
+
+// election is how long a member waits for a leader's word.
+const election = time.Second
 
 func init() { locktest.Register("etcd", serve) }
 
@@ -38,7 +40,7 @@ func serve(args []string) error {
 	}
 	cfg.InitialCluster = strings.Join(initial, ",")
 	// As on a machine of its own; here many processes share few cores.
-	cfg.TickMs, cfg.ElectionMs = 100, 1000
+	cfg.TickMs, cfg.ElectionMs = 100, uint(election/time.Millisecond)
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return err
@@ -123,5 +125,3 @@ func keys(t testing.TB, client *clientv3.Client) int64 {
 	require.NoError(t, err)
 	return answer.Count
 }
-
-var _ = os.Getenv

@@ -45,8 +45,7 @@ func (t *Ticket) watch(ctx context.Context) (told bool, err error) {
 		return false, t.look(ctx)
 	}
 	// What happened before the watch was set is told by nobody.
-	nearest := t.nearest
-	if err := t.look(ctx); err != nil || t.nearest != nearest {
+	if there, err := t.stillThere(ctx); err != nil || !there {
 		return true, err
 	}
 	timer := time.NewTimer(net)
@@ -70,38 +69,69 @@ func (t *Ticket) ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// stillThere looks whether the nearest key is, and looks who is if it is not. Nobody
+// can have come between it and the ticket.
+func (t *Ticket) stillThere(ctx context.Context) (bool, error) {
+	a, err := t.ask(ctx, Get{Key: t.nearest, Bare: true})
+	if err != nil {
+		return false, err
+	}
+	if e := a.Gets[1].Entries; len(e) > 0 && e[0].Created < t.created() {
+		return true, nil
+	}
+	return false, t.look(ctx)
+}
+
 // look finds out who is ahead now.
 func (t *Ticket) look(ctx context.Context) error {
-	rivals := t.queue.rivals(t.shared)
-	txn := Txn{Then: []Op{
-		Get{Key: t.key(), Bare: true},
-		Get{Key: t.queue.prefix, Prefix: true, Below: t.created(), Limit: 1},
-		Get{Key: t.queue.prefix, Prefix: true, Below: t.created(), Bare: true},
-	}}
-	var a Answer
-	err := persist(ctx, func(attempt context.Context) (err error) {
-		a, err = t.queue.store.Commit(attempt, txn)
-		t.silent = err != nil && ctx.Err() == nil
-		return err
-	})
-	if err != nil && ctx.Err() != nil {
-		return t.ended(ctx)
-	}
+	a, err := t.ask(ctx, Get{Key: t.queue.prefix, Prefix: true, Below: t.created(), Bare: true})
 	if err != nil {
 		return err
 	}
-	t.heard = time.Now()
-	if own := a.Gets[0].Entries; len(own) == 0 || own[0].Created != t.created() {
-		return engine.ErrGone
-	}
-	lower, nearest := a.Gets[2].Entries, ""
+	rivals := t.queue.rivals(t.shared)
+	lower, nearest := a.Gets[1].Entries, ""
 	for _, e := range lower {
 		if strings.HasPrefix(e.Key, rivals) {
 			nearest = e.Key
 		}
 	}
-	t.stands(a.Gets[1].Entries, nearest, len(lower))
+	if nearest == "" {
+		t.stands(nil, "", 0)
+		return nil
+	}
+	first := lower[:1]
+	if known, _ := t.Ahead(); known.Serial != uint64(first[0].Created) {
+		a, err := t.ask(ctx, Get{Key: first[0].Key})
+		if err != nil {
+			return err
+		}
+		first = a.Gets[1].Entries // it may be gone by now
+	} else {
+		first = nil
+	}
+	t.stands(first, nearest, len(lower))
 	return nil
+}
+
+// ask asks for the own key, without which nothing else matters, and for more.
+func (t *Ticket) ask(ctx context.Context, more Get) (a Answer, err error) {
+	txn := Txn{Then: []Op{Get{Key: t.key(), Bare: true}, more}}
+	err = persist(ctx, func(attempt context.Context) (err error) {
+		a, err = t.queue.store.Commit(attempt, txn)
+		t.silent = err != nil && ctx.Err() == nil
+		return err
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return a, t.ended(ctx)
+	case err != nil:
+		return a, err
+	}
+	t.heard = time.Now()
+	if own := a.Gets[0].Entries; len(own) == 0 || own[0].Created != t.created() {
+		return a, engine.ErrGone
+	}
+	return a, nil
 }
 
 // stands notes whom the ticket has to wait for, if anybody, and who is first.

@@ -1,0 +1,265 @@
+package tests
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/etcdlock"
+	"github.com/filelock-go/filelock/internal/locktest"
+)
+
+func init() {
+	locktest.Register("hold", holdInChild)
+	locktest.Register("pause", pauseInChild)
+}
+
+// lockInChild makes the lock that the arguments say: endpoint, name, seconds.
+func lockInChild(args []string) (*filelock.FileLock, *clientv3.Client, error) {
+	client, err := clientv3.New(clientv3.Config{Endpoints: args[:1], Logger: zap.NewNop()})
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := etcdlock.New(client)
+	if err != nil {
+		return nil, nil, err
+	}
+	seconds, err := strconv.Atoi(args[2])
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := filelock.New(args[1], filelock.WithEngine(e), filelock.WithLease(time.Duration(seconds)*time.Second))
+	return l, client, err
+}
+
+// holdInChild holds the lock until it is killed.
+func holdInChild(args []string) error {
+	l, _, err := lockInChild(args)
+	if err != nil {
+		return err
+	}
+	if err := l.Acquire(context.Background()); err != nil {
+		return err
+	}
+	locktest.Say("held")
+	locktest.Gate()
+	return l.Unlock()
+}
+
+// pauseInChild holds the lock, is stopped from outside, and says what it finds when it
+// goes on: it looks all the time.
+func pauseInChild(args []string) error {
+	l, client, err := lockInChild(args)
+	if err != nil {
+		return err
+	}
+	if err := l.Acquire(context.Background()); err != nil {
+		return err
+	}
+	owned, err := etcdlock.Owned(l)
+	if err != nil {
+		return err
+	}
+	lost := l.Lost()
+	locktest.Say("held")
+	last := time.Now()
+	for {
+		now, held := time.Now(), l.Held()
+		if now.Sub(last) > time.Second { // it was stopped in between
+			if held {
+				held = l.Held() // it may have been asked before it was stopped
+			}
+			locktest.Say("held %v", held)
+			<-lost
+			locktest.Say("lost %v", time.Since(now).Microseconds())
+			break
+		}
+		last = now
+	}
+	answer, err := client.Txn(context.Background()).If(owned).Then(clientv3.OpPut("/data", "stale")).Commit()
+	if err != nil {
+		return err
+	}
+	locktest.Say("wrote %v", answer.Succeeded)
+	locktest.Say("%v", l.Unlock())
+	return nil
+}
+
+// TestPaused: a holder that is stopped beyond its lease is followed, and knows at once
+// when it goes on; and etcd refuses it even before it knows.
+func TestPaused(t *testing.T) {
+	const seconds = 2
+	c := startCluster(t, 1)
+	name := newName(nil)
+	child := locktest.Start(t, "pause", c.endpoint(0), name, seconds)
+	child.Expect("held")
+	next := newLock(t, c, name, filelock.WithLease(seconds*time.Second))
+	require.NoError(t, child.Cmd.Process.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	require.NoError(t, next.Acquire(t.Context()))
+	took := time.Since(began)
+	require.Less(t, took, seconds*time.Second+1500*time.Millisecond)
+	owned, err := etcdlock.Owned(next)
+	require.NoError(t, err)
+	client := newClient(t, c.endpoint(0))
+	answer, err := client.Txn(t.Context()).If(owned).Then(clientv3.OpPut("/data", "fresh")).Commit()
+	require.NoError(t, err)
+	require.True(t, answer.Succeeded)
+	require.NoError(t, child.Cmd.Process.Signal(syscall.SIGCONT))
+	child.Expect("held false")
+	lost := child.Line()
+	after, err := strconv.Atoi(strings.TrimPrefix(lost, "lost "))
+	require.NoError(t, err, lost)
+	t.Logf("the next one is in after %v of a lease of %d s; lost is closed %d µs after it goes on", took, seconds, after)
+	require.Less(t, time.Duration(after)*time.Microsecond, 50*time.Millisecond)
+	child.Expect("wrote false")
+	require.Contains(t, child.Line(), "the lock was lost")
+	child.Done()
+	require.True(t, next.Held())
+	got, err := client.Get(t.Context(), "/data")
+	require.NoError(t, err)
+	require.Equal(t, "fresh", string(got.Kvs[0].Value))
+	require.NoError(t, next.Unlock())
+}
+
+// TestKilled: a holder that is killed is followed when its lease has run out.
+func TestKilled(t *testing.T) {
+	const seconds = 2
+	c := startCluster(t, 1)
+	for range 3 {
+		name := newName(nil)
+		child := locktest.Start(t, "hold", c.endpoint(0), name, seconds)
+		child.Expect("held")
+		next := newLock(t, c, name, filelock.WithLease(seconds*time.Second))
+		child.Kill()
+		began := time.Now()
+		require.NoError(t, next.Acquire(t.Context()))
+		took := time.Since(began)
+		t.Logf("the next one is in after %v of a lease of %d s", took, seconds)
+		require.Less(t, took, seconds*time.Second+1500*time.Millisecond)
+		require.NoError(t, next.Unlock())
+	}
+}
+
+// newLock makes a lock over a client of its own.
+func newLock(t testing.TB, c *cluster, name string, opts ...filelock.Option) *filelock.FileLock {
+	t.Helper()
+	l, err := filelock.New(name, append(opts, filelock.WithEngine(newEngine(t, c.endpoints()...)))...)
+	require.NoError(t, err)
+	return l
+}
+
+// TestLeaderKilled: three members, and contenders all the time; the leader is killed
+// and comes back: nobody loses the lock, and no call fails.
+func TestLeaderKilled(t *testing.T) {
+	c := startCluster(t, 3)
+	r := newReferee()
+	ctx, cancel := context.WithCancel(t.Context())
+	var done []<-chan error
+	for i := range 3 {
+		l := newLock(t, c, "name", filelock.WithLease(10*time.Second))
+		done = append(done, start(func() error { return r.contend(ctx, l, i, 5*time.Millisecond) }))
+	}
+	r.wait(t, 20)
+	leader := c.leader()
+	c.members[leader].Kill()
+	r.wait(t, 20)
+	gap := r.longest()
+	c.begin(leader)
+	c.ready(leader)
+	r.wait(t, 20)
+	cancel()
+	for _, d := range done {
+		require.NoError(t, <-d)
+	}
+	require.Empty(t, r.overlaps)
+	t.Logf("the leader was killed: nobody was inside for %v", gap)
+	require.Less(t, gap, 5*time.Second)
+}
+
+// TestNoQuorum: with two of three members killed nobody enters, the holder is told
+// within its lease, and all goes on when they are back. A leader that has lost its
+// followers renews leases until it notices, which takes it an election timeout; those
+// who elect another one add as much to all leases.
+func TestNoQuorum(t *testing.T) {
+	const lease = 3 * time.Second
+	c := startCluster(t, 3)
+	l, next := newLock(t, c, "name", filelock.WithLease(lease)), newLock(t, c, "name", filelock.WithLease(lease))
+	require.NoError(t, l.Acquire(t.Context()))
+	c.members[0].Kill()
+	c.members[1].Kill()
+	began := time.Now()
+	limited, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	err := next.Acquire(limited)
+	require.Error(t, err)
+	require.Less(t, time.Since(began), 520*time.Millisecond)
+	<-l.Lost()
+	require.Less(t, time.Since(began), lease+election+500*time.Millisecond)
+	require.False(t, l.Held())
+	require.ErrorIs(t, l.Unlock(), filelock.ErrLost)
+	for i := range 2 {
+		c.begin(i)
+	}
+	for i := range 2 {
+		c.ready(i)
+	}
+	back := time.Now()
+	require.NoError(t, next.Acquire(t.Context()))
+	t.Logf("goes on after %v", time.Since(back))
+	require.NoError(t, next.Unlock())
+}
+
+// TestCompaction: while a waiter waits, the server compacts and its history goes: it
+// enters as soon as the lock is free.
+func TestCompaction(t *testing.T) {
+	c := startCluster(t, 1)
+	client := newClient(t, c.endpoint(0))
+	compact := func() {
+		var revision int64
+		for range 50 {
+			answer, err := client.Put(t.Context(), "/other", "x")
+			require.NoError(t, err)
+			revision = answer.Header.Revision
+		}
+		_, err := client.Compact(t.Context(), revision, clientv3.WithCompactPhysical())
+		require.NoError(t, err)
+	}
+	for _, cut := range []bool{false, true} {
+		t.Run(fmt.Sprintf("cut %v", cut), func(t *testing.T) {
+			name := newName(t)
+			holder := newLock(t, c, name)
+			require.NoError(t, holder.Acquire(t.Context()))
+			p := newProxy(t, c.endpoint(0))
+			waiter, err := filelock.New(name, filelock.WithEngine(newEngine(t, p.address())))
+			require.NoError(t, err)
+			done := start(func() error { return waiter.Acquire(t.Context()) })
+			require.Eventually(t, func() bool { return keys(t, client) == 3 || keys(t, client) == 2 }, locktest.Stuck, time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // until it watches
+			p.cut(cut)
+			if cut {
+				require.NoError(t, holder.Unlock())
+				compact()
+				p.cut(false)
+			} else {
+				compact()
+				require.NoError(t, holder.Unlock())
+			}
+			began := time.Now()
+			require.NoError(t, <-done)
+			t.Logf("enters %v after", time.Since(began))
+			assert.Less(t, time.Since(began), 500*time.Millisecond)
+			require.NoError(t, waiter.Unlock())
+		})
+	}
+}
