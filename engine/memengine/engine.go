@@ -38,6 +38,15 @@ func (e *Engine) Open(name string, o engine.Options) (engine.Queue, error) {
 	return &queue{engine: e, name: name, options: o}, nil
 }
 
+// contender names all contenders of the engine.
+func (e *Engine) contender() string { return fmt.Sprintf("engine-%d", e.number) }
+
+// seen returns a contender as it is seen through the engine.
+func (e *Engine) seen(c engine.Contender) engine.Contender {
+	c.Own = c.ID == e.contender()
+	return c
+}
+
 type queue struct {
 	engine  *Engine
 	name    string
@@ -49,7 +58,7 @@ func (q *queue) ID() string { return fmt.Sprintf("mem:%d/%s", q.engine.number, q
 func (q *queue) New(shared bool) engine.Ticket {
 	t := &ticket{queue: q, shared: shared, leaves: make(chan struct{})}
 	t.own = engine.Contender{
-		ID: fmt.Sprintf("engine-%d", q.engine.number), Host: "memory", PID: os.Getpid(), Own: true,
+		ID: q.engine.contender(), Host: "memory", PID: os.Getpid(), Own: true,
 		Shared: shared, Lease: q.options.Lease, Label: q.options.Label,
 	}
 	return t
@@ -59,9 +68,8 @@ func (q *queue) List(ctx context.Context) (all []engine.Contender, err error) {
 	var found []engine.Contender
 	err = q.engine.ask(ctx, func() {
 		for _, p := range q.engine.service.queues[q.name] {
-			c := p.contender
+			c := q.engine.seen(p.contender)
 			c.Left = time.Until(p.end)
-			c.Own = c.ID == fmt.Sprintf("engine-%d", q.engine.number)
 			found = append(found, c)
 		}
 	})

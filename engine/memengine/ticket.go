@@ -192,7 +192,7 @@ func (t *ticket) taken() *place {
 func (t *ticket) saw(first engine.Contender, ahead int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.first, t.ahead = first, ahead
+	t.first, t.ahead = t.queue.engine.seen(first), ahead
 }
 
 func (t *ticket) Self() engine.Contender {

@@ -169,7 +169,7 @@ func lateArrivals(t *testing.T, c *cluster, rounds int, acquire func(t *testing.
 				time.AfterFunc(limit+rand.N(100*time.Millisecond), func() { p.cut(false) })
 				began := time.Now()
 				assert.Error(t, try(ctx))
-				assert.Less(t, time.Since(began), limit+200*time.Millisecond)
+				assert.Less(t, time.Since(began), limit+time.Second)
 			})
 		}
 		all.Wait()
@@ -183,7 +183,7 @@ func TestCancels(t *testing.T) {
 	name := newName(t)
 	holder, l := newLock(t, c, name), newLock(t, c, name)
 	require.NoError(t, holder.Acquire(t.Context()))
-	var latest time.Duration
+	var latest, timer time.Duration // and how late a mere timer is on this machine
 	for range 50 * rounds(20) {
 		limit := rand.N(4 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -191,9 +191,12 @@ func TestCancels(t *testing.T) {
 		require.ErrorIs(t, l.Acquire(ctx), context.DeadlineExceeded)
 		latest = max(latest, time.Since(began)-limit)
 		cancel()
+		began = time.Now()
+		time.Sleep(limit)
+		timer = max(timer, time.Since(began)-limit)
 	}
 	time.Sleep(100 * time.Millisecond)
-	t.Logf("%d keys; the latest came %v late", keys(t, client), latest)
+	t.Logf("%d keys; the latest came %v late, a timer %v", keys(t, client), latest, timer)
 	require.EqualValues(t, 1, keys(t, client), "the holder's")
 	require.NoError(t, holder.Unlock())
 }

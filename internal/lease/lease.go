@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/bubble"
 )
 
 // beatsPerLease is how often a lease is renewed within its time.
@@ -27,13 +29,22 @@ type term struct {
 }
 
 func newTerm(length time.Duration, since time.Time) *term {
-	return &term{length: length, since: since, asleep: asleep()}
+	return &term{length: length, since: since, asleep: asleepBy(since)}
 }
 
 // left is how long the term lasts yet. It counts the time in which the machine was
 // suspended, where that is known.
 func (t *term) left() time.Duration {
-	return t.length - time.Since(t.since) - max(0, asleep()-t.asleep)
+	return t.length - time.Since(t.since) - max(0, asleepBy(t.since)-t.asleep)
+}
+
+// asleepBy is asleep for one who goes by the clock that t is of: that of a bubble of
+// testing/synctest does not stand still.
+func asleepBy(t time.Time) time.Duration {
+	if bubble.Made(t) {
+		return 0
+	}
+	return asleep()
 }
 
 // Heartbeat renews one lease until it is stopped or lost. A nil one does

@@ -230,3 +230,54 @@ func TestHeartbeatIsNotLateAfterItsEnd(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// TestStartAt: a lease counts from when it was asked for, and is over by the clock.
+func TestStartAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := time.Now()
+		time.Sleep(500 * time.Millisecond)
+		lost := make(chan error, 1)
+		h := StartAt(func(ctx context.Context) error {
+			<-ctx.Done() // nobody answers
+			return ctx.Err()
+		}, testLease, asked, func(err error) { lost <- err })
+		require.Equal(t, testLease-500*time.Millisecond, h.Left())
+		require.ErrorIs(t, <-lost, ErrLate)
+		require.Equal(t, testLease, time.Since(asked))
+		require.Zero(t, h.Left())
+		h.Stop()
+	})
+}
+
+// TestStopEndsBeat: a renewal that nobody answers does not hold up the end.
+func TestStopEndsBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var beating bool
+		h := StartAt(func(ctx context.Context) error {
+			beating = true
+			<-ctx.Done()
+			return ctx.Err()
+		}, testLease, time.Now(), func(err error) { t.Error(err) })
+		time.Sleep(testLease / 2)
+		require.True(t, beating)
+		began := time.Now()
+		h.Stop()
+		require.Zero(t, time.Since(began))
+		time.Sleep(testLease)
+		require.Negative(t, h.Left())
+	})
+}
+
+func TestLeftOfNone(t *testing.T) {
+	var h *Heartbeat
+	require.Zero(t, h.Left())
+}
+
+// TestSuspended: the time in which the machine slept counts.
+func TestSuspended(t *testing.T) {
+	renewed := newTerm(time.Minute, time.Now())
+	renewed.asleep -= 59 * time.Second
+	require.LessOrEqual(t, renewed.left(), time.Second)
+	renewed.asleep -= time.Second
+	require.LessOrEqual(t, renewed.left(), time.Duration(0))
+}
