@@ -33,10 +33,26 @@ func newTerm(length time.Duration, since time.Time) *term {
 }
 
 // left is how long the term lasts yet. It counts the time in which the machine was
-// suspended, where that is known.
+// suspended, where that is known. To ask for that costs system calls, and each time
+// that the lock goes from one goroutine to the next somebody asks: the clock on the
+// wall, which does not stand still, tells whether there is a reason to.
 func (t *term) left() time.Duration {
-	return t.length - time.Since(t.since) - max(0, asleepBy(t.since)-t.asleep)
+	now := time.Now()
+	return t.leftAfter(now.Sub(t.since), now.Round(0).Sub(t.since.Round(0)))
 }
+
+// leftAfter is left after so much time by Go's clock, and by the one on the wall.
+func (t *term) leftAfter(elapsed, wall time.Duration) time.Duration {
+	left := t.length - elapsed
+	if left <= 0 || wall-elapsed < suspicion {
+		return left
+	}
+	return left - max(0, asleepBy(t.since)-t.asleep)
+}
+
+// suspicion is how much further the clock on the wall goes than Go's before the machine
+// may have been suspended; it may have been set, too.
+const suspicion = 10 * time.Millisecond
 
 // asleepBy is asleep for one who goes by the clock that t is of: that of a bubble of
 // testing/synctest does not stand still.

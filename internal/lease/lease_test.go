@@ -273,11 +273,13 @@ func TestLeftOfNone(t *testing.T) {
 	require.Zero(t, h.Left())
 }
 
-// TestSuspended: the time in which the machine slept counts.
+// TestSuspended: the time in which the machine slept counts; that the clock on the
+// wall was set does not.
 func TestSuspended(t *testing.T) {
 	renewed := newTerm(time.Minute, time.Now())
-	renewed.asleep -= 59 * time.Second
-	require.LessOrEqual(t, renewed.left(), time.Second)
-	renewed.asleep -= time.Second
-	require.LessOrEqual(t, renewed.left(), time.Duration(0))
+	require.Equal(t, 59*time.Second, renewed.leftAfter(time.Second, time.Second))
+	require.Equal(t, 59*time.Second, renewed.leftAfter(time.Second, -time.Hour))
+	require.InDelta(t, 59*time.Second, renewed.leftAfter(time.Second, time.Hour), float64(time.Second))
+	renewed.asleep -= 58 * time.Second
+	require.InDelta(t, time.Second, renewed.leftAfter(time.Second, 59*time.Second), float64(10*time.Millisecond))
 }
