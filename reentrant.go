@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 // An Owner is an identity that the caller gives to a line of work: goroutines
@@ -75,7 +76,8 @@ type grant struct {
 	holds   int
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
-	seen *turn.Report // what stood in the way when an attempt failed
+	seen   *turn.Report // what stood in the way when an attempt failed
+	circle string       // what its wait was found to be part of; guarded by the line's mutex while it waits
 }
 
 // adopt makes o, whom nobody knows yet, the owner of what is granted.
@@ -169,6 +171,18 @@ func (o *Owner) holds(queue *passage.Site) bool {
 	defer o.mu.Unlock()
 	g := o.current(queue)
 	return g != nil && g.passage != nil && !g.passage.Lost()
+}
+
+// queues returns the queues whose locks o holds.
+func (o *Owner) queues() (held []waitfor.Queue) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range o.grants {
+		if g.passage != nil {
+			held = append(held, waitfor.Queue{Dir: g.cfg.Queue.Dir, Prefix: g.cfg.Queue.Prefix})
+		}
+	}
+	return held
 }
 
 // register notes a new attempt. o.mu is held.
