@@ -74,7 +74,9 @@ type BusyError struct {
 	Op   string // "acquire" or "try"
 	Path string // the target
 	// Holder is the holder or, if nobody is known to be inside, the first in the
-	// queue; see its State. Its Path is "" if nobody was there at a second look.
+	// queue; see its State. Its Path is "" if nobody was there at a second look. Its
+	// process is looked up as by Inspect, so that nobody need inspect the queue to tell a
+	// user whom to ask.
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines

@@ -123,7 +123,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, bubbled: bubble.Inside()})
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
@@ -406,6 +406,7 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
 	if first, ok := passage.First(&l.passage, seen); ok {
 		busy.Holder = newTicket(first)
+		busy.Holder.fillOwner()
 	}
 	return busy
 }

@@ -36,6 +36,7 @@ type config struct {
 	plainPeers bool
 	createDirs bool
 	queueDir   string
+	label      string
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger

@@ -95,6 +95,7 @@ type Contender struct {
 	Plain  bool // it follows the plain rule
 	State  State
 	Reason string // why State is what it is
+	Label  string // what its owner says of itself, "" if that is not known: any text
 
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
