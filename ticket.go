@@ -3,8 +3,10 @@ package filelock
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -183,10 +185,14 @@ func (t *Ticket) fillOwner() {
 	if !t.reachable {
 		return
 	}
+	if t.self { // it runs, and who tries a lock of its own in a loop need not ask each time
+		t.describedAs(ownDescription())
+		return
+	}
 	switch process := liveness.Ask(t.PID, t.start); process {
 	case liveness.ProcessRuns, liveness.ProcessStopped:
 		t.Stopped = process == liveness.ProcessStopped
-		t.describe(t.PID)
+		t.describedAs(liveness.Describe(t.PID))
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
 		t.orphaned = t.State == Inside
 	}
@@ -194,11 +200,12 @@ func (t *Ticket) fillOwner() {
 
 func (t *Ticket) fillHeir() {
 	if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
-		t.describe(t.Heir)
+		t.describedAs(liveness.Describe(t.Heir))
 	}
 }
 
-func (t *Ticket) describe(pid int) {
-	d := liveness.Describe(pid)
+func (t *Ticket) describedAs(d liveness.Description) {
 	t.program, t.Command, t.User = d.Program, d.Command, d.User
 }
+
+var ownDescription = sync.OnceValue(func() liveness.Description { return liveness.Describe(os.Getpid()) })
