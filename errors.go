@@ -88,18 +88,7 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: ", quote(e.Path))
-	switch {
-	case e.Holder.Path == "":
-		b.WriteString("just released")
-	case e.Holder.State == Inside:
-		fmt.Fprintf(&b, "held by %s", e.Holder)
-	case e.Holder.State == Dead: // or it would not be in the way
-		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
-	default:
-		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
-	}
-	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
+	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released"), e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
 		b.WriteString(textOf(e.Err))
 	} else {

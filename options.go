@@ -37,6 +37,7 @@ type config struct {
 	createDirs bool
 	queueDir   string
 	label      string
+	onWait     func(Wait)
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger

@@ -123,6 +123,20 @@ func (t Ticket) String() string {
 	return b.String()
 }
 
+// inTheWay says what the ticket is to those behind it, or else nobody if there is none.
+func (t Ticket) inTheWay(nobody string) string {
+	switch {
+	case t.Path == "":
+		return nobody
+	case t.State == Inside:
+		return "held by " + t.String()
+	case t.State == Dead: // or it would not be in the way
+		return "in the way is " + t.String() + ", ticket " + quote(t.Path)
+	default:
+		return "first in the queue is " + t.String()
+	}
+}
+
 // process says what the program is and whose, in parentheses, as far as is known.
 func (t Ticket) process() string {
 	var known []string
@@ -171,16 +185,24 @@ func stamp(t time.Time) string {
 }
 
 // fillProcess adds what the process table has for display of the owner, or else of the
-// heir. Whatever cannot be learnt stays empty.
-func (t *Ticket) fillProcess() {
-	if t.fillOwner(); t.orphaned {
-		t.fillHeir()
+// heir. Whatever cannot be learnt stays empty. before is what was learnt earlier, nil for
+// nothing: of the same ticket it need not be learnt again.
+func (t *Ticket) fillProcess(before *Ticket) {
+	t.fillOwner(before)
+	switch {
+	case !t.orphaned:
+	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
+		t.Heir, t.program, t.Command, t.User = before.Heir, before.program, before.Command, before.User
+	default:
+		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
+			t.describedAs(liveness.Describe(t.Heir))
+		}
 	}
 }
 
 // fillOwner is fillProcess without a search for the heir, which goes through all
 // processes there are.
-func (t *Ticket) fillOwner() {
+func (t *Ticket) fillOwner(before *Ticket) {
 	// The owner may have left its lock to an heir, and its pid to a stranger.
 	if !t.reachable {
 		return
@@ -192,16 +214,19 @@ func (t *Ticket) fillOwner() {
 	switch process := liveness.Ask(t.PID, t.start); process {
 	case liveness.ProcessRuns, liveness.ProcessStopped:
 		t.Stopped = process == liveness.ProcessStopped
-		t.describedAs(liveness.Describe(t.PID))
+		if t.follows(before) {
+			t.program, t.Command, t.User = before.program, before.Command, before.User
+		} else {
+			t.describedAs(liveness.Describe(t.PID))
+		}
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
 		t.orphaned = t.State == Inside
 	}
 }
 
-func (t *Ticket) fillHeir() {
-	if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
-		t.describedAs(liveness.Describe(t.Heir))
-	}
+// follows reports whether before is the same ticket, and was its owner's as t is.
+func (t *Ticket) follows(before *Ticket) bool {
+	return before != nil && before.Path == t.Path && before.orphaned == t.orphaned
 }
 
 func (t *Ticket) describedAs(d liveness.Description) {
