@@ -28,6 +28,7 @@ type site struct {
 type lineKey struct {
 	lease      time.Duration
 	plainPeers bool
+	label      string
 	// bubbled: of locks that were made in bubbles of testing/synctest. They share
 	// no channel with others, and so wait for these as for other processes.
 	bubbled bool
@@ -67,7 +68,7 @@ func (s *site) line(k lineKey) *local.Line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lines[k] == nil {
-		s.lines[k] = &local.Line{OnWait: deadlocks.arm}
+		s.lines[k] = new(local.Line)
 	}
 	return s.lines[k]
 }

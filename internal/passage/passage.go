@@ -11,6 +11,7 @@
 //	                with what is remembered (memory.go), remove it if it is dead
 //	      Watch     wait for the nearest to change (watch.go), and now and then
 //	                for what no event tells: stalled and dead owners (patrol.go)
+//	  Survey        who is ahead, for those who want to see it meanwhile (survey.go)
 //	      ticketdir the files
 //	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
 package passage
@@ -54,9 +55,9 @@ type Config struct {
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
-	// OnWait is called whenever a passage begins to wait for another one, unless it is
+	// OnWatch is called whenever a passage begins to watch a ticket ahead, unless it is
 	// nil. It must not block.
-	OnWait func()
+	OnWatch func()
 }
 
 // Site is what all passages of this process through one queue share.
@@ -154,15 +155,19 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
+	onWait   atomic.Pointer[func()] // see OnWait
+	sighting sighting
+
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
-	_ turn.Passage   = (*Passage)(nil)
-	_ turn.Witnessed = (*Passage)(nil)
-	_ turn.Requeuer  = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
+	_ turn.Observable = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.
