@@ -29,7 +29,8 @@ var (
 	// error matches context.DeadlineExceeded too.
 	ErrTimeout = errors.New("timeout")
 	// ErrDeadlock is matched when the owner named by the context already
-	// holds the path's lock, and this FileLock is not reentrant.
+	// holds the path's lock, and this FileLock is not reentrant, or what it holds
+	// is shared and it wants it for itself.
 	ErrDeadlock = errors.New("this owner already holds the lock")
 	// ErrNoOwner is matched when a reentrant lock is acquired with a context
 	// that names no owner, see ContextWithOwner.
@@ -55,7 +56,7 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "release", "witness", "close", "inspect", "reap"
+	Op   string // "new", "acquire", "try", "acquire shared", "try shared", "release", "witness", "close", "inspect", "reap"
 	Path string // the target
 	Err  error
 }
@@ -71,10 +72,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrTimeout and context.DeadlineExceeded if WithTimeout ended it; else the
 // context's error and its cause.
 type BusyError struct {
-	Op   string // "acquire" or "try"
+	Op   string // "acquire", "try", "acquire shared" or "try shared"
 	Path string // the target
 	// Holder is the holder or, if nobody is known to be inside, the first in the
-	// queue; see its State. Its Path is "" if nobody was there at a second look.
+	// queue; see its State. Of several who share the lock it is one. Of what keeps out
+	// one who would share it, it is the first that is exclusive, which may wait for
+	// readers itself. Its Path is "" if nobody was there at a second look.
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
@@ -82,6 +85,8 @@ type BusyError struct {
 	Ahead  int
 	Waited time.Duration
 	Err    error // why the acquisition gave up
+
+	shared bool // what was to be acquired
 }
 
 func (e *BusyError) Error() string {
@@ -92,6 +97,8 @@ func (e *BusyError) Error() string {
 		b.WriteString("just released")
 	case e.Holder.State == Inside:
 		fmt.Fprintf(&b, "held by %s", e.Holder)
+	case e.shared && e.Holder.State != Dead: // readers may be inside
+		fmt.Fprintf(&b, "the next writer is %s", e.Holder)
 	case e.Holder.State == Dead: // or it would not be in the way
 		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
 	default:
@@ -147,6 +154,8 @@ func roundWait(d time.Duration) time.Duration {
 var errTimedOut = fmt.Errorf("%w (%w)", ErrTimeout, context.DeadlineExceeded)
 
 var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
+
+var errUpgrade = fmt.Errorf("%w, shared, and would wait for itself to have it exclusively: release it first", ErrDeadlock)
 
 // explain puts what went wrong in the queue into the package's own terms.
 func explain(err error) error {

@@ -24,7 +24,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is a queue between processes, in memory. Its places are numbered in
-// the order in which they joined, and the first one has its turn.
+// the order in which they joined, and the first one has its turn, or the first ones
+// if they are shared.
 type world struct {
 	mu     sync.Mutex
 	made   int
@@ -52,8 +53,9 @@ type world struct {
 func newWorld() *world { return &world{change: make(chan struct{})} }
 
 type place struct {
-	w  *world
-	id int
+	w      *world
+	id     int
+	shared bool
 }
 
 func (w *world) note(format string, args ...any) {
@@ -146,7 +148,7 @@ func (p *place) wait(ctx context.Context) error {
 		if !slices.Contains(p.w.joined, p) {
 			panic("waits without a place")
 		}
-		first, change := p.w.joined[0] == p, p.w.change
+		first, change := p.mayEnter(), p.w.change
 		err := ask(p.w.failWait, p)
 		p.w.mu.Unlock()
 		switch {
@@ -161,6 +163,19 @@ func (p *place) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// mayEnter reports whether no place that conflicts is before p. p.w.mu is held.
+func (p *place) mayEnter() bool {
+	for _, o := range p.w.joined {
+		switch {
+		case o == p:
+			return true
+		case !o.shared || !p.shared:
+			return false
+		}
+	}
+	return false
 }
 
 func (p *place) Resumable(err error) bool {
@@ -245,14 +260,20 @@ var (
 // attempt is one goroutine's.
 type attempt struct {
 	w      *world
+	shared bool
+	batch  time.Duration
 	behind []string
 }
+
+func (a *attempt) Shared() bool { return a.shared }
+
+func (a *attempt) Batch() time.Duration { return a.batch }
 
 func (a *attempt) New() turn.Passage {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
 	a.w.made++
-	return &place{w: a.w, id: a.w.made}
+	return &place{w: a.w, id: a.w.made, shared: a.shared}
 }
 
 func (a *attempt) Wait(ctx context.Context, p turn.Passage) error { return p.(*place).wait(ctx) }

@@ -34,6 +34,8 @@ type Queue struct {
 	MakeDir bool
 	// Lease is what our tickets declare; 0 is none.
 	Lease time.Duration
+	// Shared is the kind of our tickets.
+	Shared bool
 
 	frame *frame // nil: not prepared
 }
@@ -46,7 +48,7 @@ type frame struct {
 }
 
 // Prepare has the constant part of names made once, for a queue that is used
-// again and again. The copies of q made after it share that.
+// again and again. The copies of q made after it share that, and have its kind.
 func (q *Queue) Prepare() { q.frame = new(frame) }
 
 // newPath returns the path of a new ticket in a directory at place.
@@ -81,7 +83,7 @@ func (q *Queue) around(place liveness.Place) (head, tail string, err error) {
 		f.place = place
 		f.head, f.tail = ticket.Name{
 			Host: self.Host, PID: self.PID, Start: self.Start,
-			PIDSpace: self.PIDSpace, Place: place, Lease: q.Lease,
+			PIDSpace: self.PIDSpace, Place: place, Lease: q.Lease, Shared: q.Shared,
 		}.Frame(q.Prefix)
 	}
 	return f.head, f.tail, nil
