@@ -68,6 +68,7 @@ type grant struct {
 	try       bool
 	owner     *Owner // nil: nobody is named
 	reentrant bool
+	batch     time.Duration
 	line      *local.Line
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
@@ -135,16 +136,19 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
+	upgrade := current.Shared() && !g.Shared()
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant:
+	case g.reentrant && !upgrade:
 		current.holds++
 		return current, nil, nil
 	case g.try:
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
 		return nil, nil, turn.ErrBusy
+	case upgrade:
+		return nil, nil, errUpgrade
 	default:
 		return nil, nil, ErrDeadlock
 	}
@@ -224,14 +228,14 @@ func (g *grant) settle(p turn.Passage) {
 
 // release gives back one hold, and with the last one the turn. Then nobody knows of
 // the grant any more.
-func (g *grant) release(batch time.Duration) (last bool, err error) {
+func (g *grant) release() (last bool, err error) {
 	if g.owner != nil && !g.lastHold() {
 		if g.passage.Lost() {
 			return false, ErrLost
 		}
 		return false, nil
 	}
-	return true, g.line.Release(g.passage, batch)
+	return true, g.line.Release(g.passage, g.batch)
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.
@@ -246,6 +250,10 @@ func (g *grant) lastHold() bool {
 }
 
 // The methods below make a grant a local.Attempt.
+
+func (g *grant) Shared() bool { return g.cfg.Queue.Shared }
+
+func (g *grant) Batch() time.Duration { return g.batch }
 
 func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
