@@ -169,16 +169,19 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
-// holds reports whether o holds a queue's lock, as far as it knows. A nil owner holds
-// nothing.
-func (o *Owner) holds(queue *passage.Site) bool {
+// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
+// nil owner holds nothing.
+func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
 	if o == nil {
-		return false
+		return false, false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	g := o.current(queue)
-	return g != nil && g.passage != nil && !g.passage.Lost()
+	if g == nil || g.passage == nil || g.passage.Lost() {
+		return false, false
+	}
+	return true, g.Shared()
 }
 
 // queues returns the queues whose locks o holds.
