@@ -173,6 +173,27 @@ func (a alarms) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// TestNoFalseAlarm: of many that wait and hold, and go on, none is told of a deadlock.
+// With confirmLook taken out of deadlock.go it fails.
+func TestNoFalseAlarm(t *testing.T) {
+	const looks = 3
+	dir := t.TempDir()
+	guard, err := locktest.OpenGuard(filepath.Join(dir, "guard"))
+	require.NoError(t, err)
+	s := sets{guard}
+	var children []*locktest.Child
+	for i := range setProcesses {
+		children = append(children, locktest.Start(t, "sets", dir, i))
+	}
+	time.Sleep(time.Second + looks*1500*time.Millisecond)
+	s.Word(wordSetStop).Store(1)
+	for _, c := range children {
+		c.Done()
+	}
+	t.Logf("%d holds, %d alarms", s.Word(wordSetHolds).Load(), s.Word(wordSetAlarms).Load())
+	require.Zero(t, s.Word(wordSetAlarms).Load())
+}
+
 // TestSetsOfLocks: goroutines of several processes that take sets of the same locks, of
 // both kinds, do not wait for each other in a circle, whatever of them is killed; no
 // two are inside that must not be, nothing is left, and no false alarm is raised.
