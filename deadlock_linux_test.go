@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/locktest"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 func init() {
@@ -312,9 +314,12 @@ func used(t *testing.T, pid int) (sum time.Duration) {
 	return sum
 }
 
-// TestLooksAreCheap: many who wait, and hold something else, are not busy with that.
+// TestLooksAreCheap: many who wait are not busy with looking for circles.
 func TestLooksAreCheap(t *testing.T) {
-	const n, lasts = 64, 5 * time.Second
+	if *soak == 0 {
+		t.Skip("takes 15 seconds of a quiet machine: -soak")
+	}
+	const n, lasts, most = 64, 5 * time.Second, 10 * time.Millisecond
 	for _, nested := range []bool{false, true} {
 		dir := t.TempDir()
 		common := filepath.Join(dir, "common")
@@ -324,7 +329,7 @@ func TestLooksAreCheap(t *testing.T) {
 		for i := range n {
 			var c *locktest.Child
 			if nested {
-				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, time.Minute)
+				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, stuck)
 				c.Expect("holds")
 				c.Go()
 			} else {
@@ -333,7 +338,7 @@ func TestLooksAreCheap(t *testing.T) {
 			children = append(children, c)
 		}
 		settled(t, common, n+1)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second) // until each has made its first look
 		before := make([]time.Duration, n)
 		for i, c := range children {
 			before[i] = used(t, c.Pid())
@@ -343,10 +348,78 @@ func TestLooksAreCheap(t *testing.T) {
 		for i, c := range children {
 			sum += used(t, c.Pid()) - before[i]
 		}
-		t.Logf("nested %v: %d processes that wait used %v in %v", nested, n, sum, lasts)
+		t.Logf("%d processes that wait, and hold something else %v, used %v in %v", n, nested, sum, lasts)
+		if !nested {
+			require.Less(t, sum, most)
+		}
 		require.NoError(t, holder.Unlock())
 		for _, c := range children {
 			c.Kill()
 		}
+	}
+}
+
+// TestLooks: a look is due some time after a wait begins, and again only for those who hold
+// something else meanwhile; when nobody waits, none is.
+func TestLooks(t *testing.T) {
+	eventually(t, "the looks of earlier tests", func() bool { return !filelock.LookDue() })
+	dir := t.TempDir()
+	holder := locktest.Start(t, "hold", filepath.Join(dir, "a"))
+	holder.Expect("held")
+	b := newLock(t, filepath.Join(dir, "b"))
+	wait := func() (<-chan error, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		a := newLock(t, filepath.Join(dir, "a"))
+		waits := start(func() error { return a.Acquire(ctx) })
+		eventually(t, "the wait", filelock.LookDue)
+		return waits, cancel
+	}
+
+	waits, cancel := wait()
+	began := time.Now()
+	eventually(t, "the look", func() bool { return !filelock.LookDue() })
+	require.InDelta(t, time.Second, time.Since(began), float64(late))
+	time.Sleep(mustBlock)
+	require.False(t, filelock.LookDue(), "who holds nothing else keeps nobody waiting")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+
+	acquire(t, b)
+	waits, cancel = wait()
+	time.Sleep(time.Second + late)
+	require.True(t, filelock.LookDue(), "again")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+	require.NoError(t, b.Unlock())
+	eventually(t, "the last look", func() bool { return !filelock.LookDue() })
+}
+
+// TestSurvey: the command can see all tickets that are open, and the circles.
+func TestSurvey(t *testing.T) {
+	dir := t.TempDir()
+	children, circles := ring(t, dir, 2, stuck, "exclusive")
+	for i, c := range children {
+		c.Go()
+		settled(t, filepath.Join(dir, []string{"b", "a"}[i]), 2)
+	}
+	all, found := waitfor.Survey()
+	var texts []string
+	for _, c := range found {
+		texts = append(texts, c.Text(waitfor.Queue.Target))
+	}
+	require.Contains(t, circles, texts[0])
+	require.Len(t, texts, 1)
+	for i, c := range children {
+		at := slices.IndexFunc(all, func(p waitfor.Process) bool { return p.PID == c.Pid() })
+		require.GreaterOrEqual(t, at, 0)
+		states := map[string]waitfor.State{}
+		for _, ticket := range all[at].Tickets {
+			states[filepath.Base(ticket.Target())] = ticket.State
+		}
+		mine, others := "a", "b"
+		if i == 1 {
+			mine, others = others, mine
+		}
+		require.Equal(t, map[string]waitfor.State{mine: waitfor.Inside, others: waitfor.Waiting}, states)
 	}
 }
