@@ -2,6 +2,7 @@ package filelock_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,9 @@ func nestedChild(args []string) error {
 	defer cancel()
 	err = second.Acquire(ctx)
 	locktest.Say("ended %v", err)
+	if len(args) > 4 {
+		locktest.Gate()
+	}
 	if err == nil {
 		err = second.Unlock()
 	} else {
@@ -172,6 +176,25 @@ func TestCircleThatIsClosedLate(t *testing.T) {
 	children[1].Kill()
 	children[0].Expect("ended <nil>")
 	children[0].Done()
+}
+
+// TestCircleThatEnds: when one in a circle gives up, the others wait in none.
+func TestCircleThatEnds(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	waits := locktest.Start(t, "nested", a, b, stuck)
+	gives := locktest.Start(t, "nested", b, a, inTime, "exclusive", "stays")
+	waits.Expect("holds")
+	gives.Expect("holds")
+	waits.Go()
+	gives.Go()
+	for range 2 {
+		require.Contains(t, waits.Line(), "deadlock: ")
+	}
+	waits.Expect("sees ")
+	gives.Go()
+	waits.Expect("ended <nil>")
+	waits.Done()
 }
 
 // TestCircleOfHeirs: who has inherited a lock holds it, as a command does that is run
@@ -392,6 +415,27 @@ func TestLooks(t *testing.T) {
 	require.ErrorIs(t, result(t, waits), context.Canceled)
 	require.NoError(t, b.Unlock())
 	eventually(t, "the last look", func() bool { return !filelock.LookDue() })
+}
+
+// TestDeadlockOfBusyError: it is in all that is made of the error, if there is one.
+func TestDeadlockOfBusyError(t *testing.T) {
+	err := &filelock.BusyError{Op: "acquire", Path: "/a", Err: filelock.ErrTimeout}
+	wait := filelock.Wait{Path: "/a"}
+	for _, circle := range []string{"", "may be a deadlock: pid 1 and so on"} {
+		err.Deadlock, wait.Deadlock = circle, circle
+		data, failed := json.Marshal(err)
+		require.NoError(t, failed)
+		logged := err.LogValue().String()
+		if circle == "" {
+			require.Equal(t, "filelock: /a: just released, 0 ahead; gave up after 0s: timeout", err.Error())
+			require.NotContains(t, string(data)+logged+wait.String(), "deadlock")
+			continue
+		}
+		require.Equal(t, "filelock: /a: just released, 0 ahead; "+circle+"; gave up after 0s: timeout", err.Error())
+		require.Contains(t, string(data), `"deadlock":"`+circle+`"`)
+		require.Contains(t, logged, "deadlock="+circle)
+		require.True(t, strings.HasSuffix(wait.String(), "; "+circle), wait)
+	}
 }
 
 // TestSurvey: the command can see all tickets that are open, and the circles.
