@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +98,57 @@ func TestOnWaitVerdict(t *testing.T) {
 	require.NoError(t, result(t, done))
 	require.Empty(t, waits)
 	require.NoError(t, l.Unlock())
+}
+
+// TestOnWaitTurns: those who have left and rest at the tail, or wait there again, are
+// not ahead, wherever their tickets were.
+func TestOnWaitTurns(t *testing.T) {
+	dir := t.TempDir()
+	requireTurns(t, dir)
+	r := &row{t: t, path: filepath.Join(dir, "target")}
+	linger := filelock.WithLinger(time.Hour)
+	r.join(linger)
+	r.holds(0)
+	r.join(linger)
+	settled(t, r.path, 2)
+	for range 2 { // from here on they come back to their tickets
+		r.leaves(0)
+		r.holds(1)
+		r.again(0)
+		settled(t, r.path, 2)
+		r.leaves(1)
+		r.holds(0)
+		r.again(1)
+		settled(t, r.path, 2)
+	}
+	r.leaves(0) // and rests at the tail
+	r.holds(1)
+	queued(t, dir, 2)
+	l, waits := observed(t, r.path, linger)
+	l.OwnLine()
+	done := start(func() error { return l.Acquire(t.Context()) })
+	requireWait(t, waits, 1)
+	r.again(0) // behind us
+	settled(t, r.path, 3)
+	behind, behindWaits := observed(t, r.path, linger)
+	behind.OwnLine()
+	next := start(func() error { return behind.Acquire(t.Context()) })
+	requireWait(t, behindWaits, 3)
+	r.leaves(1)
+	require.NoError(t, result(t, done))
+	r.again(1) // behind all
+	awaitAhead(t, behindWaits, 2)
+	require.NoError(t, l.Unlock())
+	r.holds(0)
+	awaitAhead(t, behindWaits, 1)
+	require.Empty(t, waits, "the ticket of one that rests is in nobody's way")
+	r.leaves(0)
+	require.NoError(t, result(t, next))
+	require.NoError(t, behind.Unlock())
+	r.holds(1)
+	r.leaves(1)
+	require.NoError(t, l.Close())
+	requireNoTickets(t, dir)
 }
 
 // TestOnWaitCrowd: locks with the option and without it, that wait for goroutines and

@@ -49,6 +49,22 @@ func requireWait(t testing.TB, waits <-chan filelock.Wait, ahead int) filelock.W
 	}
 }
 
+// awaitAhead waits until it is told that so many are ahead.
+func awaitAhead(t testing.TB, waits <-chan filelock.Wait, ahead int) {
+	t.Helper()
+	for timeout := time.After(stuck); ; {
+		select {
+		case w := <-waits:
+			if w.Ahead == ahead {
+				return
+			}
+			require.Greater(t, w.Ahead, ahead)
+		case <-timeout:
+			t.Fatalf("stuck: nobody tells of %d ahead", ahead)
+		}
+	}
+}
+
 // TestOnWaitFree: who does not wait is told nothing.
 func TestOnWaitFree(t *testing.T) {
 	onEach(t, func(t *testing.T, dir string) {
@@ -145,24 +161,25 @@ func TestOnWaitInLine(t *testing.T) {
 	acquire(t, other)
 	leads := start(func() error { return blind.Acquire(t.Context()) })
 	queued(t, filepath.Dir(path), 2)
-	l, waits := observed(t, path, filelock.WithBatch(time.Hour))
-	first := start(func() error { return l.Acquire(t.Context()) })
-	w := requireWait(t, waits, 2)
+	first, firstWaits := observed(t, path)
+	gotFirst := start(func() error { return first.Acquire(t.Context()) })
+	w := requireWait(t, firstWaits, 2)
 	require.NotContains(t, w.String(), "nobody")
+	second, secondWaits := observed(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
-	second := start(func() error { return l.Acquire(ctx) })
-	requireWait(t, waits, 3)
+	gotSecond := start(func() error { return second.Acquire(ctx) })
+	requireWait(t, secondWaits, 3)
 
 	require.NoError(t, other.Unlock())
 	require.NoError(t, result(t, leads))
-	seen := []int{(<-waits).Ahead, (<-waits).Ahead} // in no order
-	require.ElementsMatch(t, []int{1, 2}, seen)
+	awaitAhead(t, firstWaits, 1)
+	awaitAhead(t, secondWaits, 2)
 	require.NoError(t, blind.Unlock())
-	require.NoError(t, result(t, first))
-	requireWait(t, waits, 1)
+	require.NoError(t, result(t, gotFirst))
+	awaitAhead(t, secondWaits, 1)
 	cancel()
-	require.ErrorIs(t, result(t, second), context.Canceled)
-	require.NoError(t, l.Unlock())
+	require.ErrorIs(t, result(t, gotSecond), context.Canceled)
+	require.NoError(t, first.Unlock())
 }
 
 // TestOnWaitOfOneOwner: the second goroutine of an owner gets in with the first, and

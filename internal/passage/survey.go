@@ -109,8 +109,8 @@ var openToSurvey = ticketdir.Open
 // rest are in nobody's way. The report is not known where nobody is ahead, since
 // the turn is about to come, or where that cannot be seen.
 func (p *Passage) sight(s *sighting) (r turn.Report) {
-	own, ahead, placed := p.contender.Placed()
-	if !placed {
+	own, ahead := p.contender.Standing()
+	if len(ahead) == 0 {
 		return r
 	}
 	v, err := openToSurvey(p.cfg.Queue)
