@@ -89,6 +89,9 @@ func (t Ticket) String() string {
 	if t.self {
 		who = "this process"
 	}
+	if t.Shared {
+		who += ", shared"
+	}
 	at := ""
 	switch {
 	case t.State == Unknown:

@@ -113,7 +113,7 @@ func (b *Bench) readOnce(f *worker.Fleet, fs filesystem, p pair, kase string) er
 
 // readAndWriteOnce has all readers read all the time, and one process write.
 func (b *Bench) readAndWriteOnce(f *worker.Fleet, fs filesystem, p pair, kase string) error {
-	lasts := b.ms(1000, 300)
+	lasts := b.ms(500, 300)
 	f.Reset()
 	begin := time.Now().Add(headStart(readers + 1))
 	l := worker.Loop{Path: fs.target(p.writer.Key), Goroutines: 1, Start: begin.UnixNano(), End: begin.Add(lasts).UnixNano()}
