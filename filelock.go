@@ -370,14 +370,16 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 }
 
 func (r request) op() string {
-	op := "acquire"
-	if r.try {
-		op = "try"
+	switch {
+	case r.try && r.shared:
+		return "try shared"
+	case r.try:
+		return "try"
+	case r.shared:
+		return "acquire shared"
+	default:
+		return "acquire"
 	}
-	if r.shared {
-		op += " shared"
-	}
-	return op
 }
 
 // passages is the config for passages of a kind.

@@ -26,6 +26,8 @@ import "context"
 // Where the context names no owner none of this can be known, and an exclusive
 // acquisition waits for a shared hold of the same goroutine until its context is done.
 //
+// docs/shared.md tells more of order, batches and resting.
+//
 // The errors are those of Acquire. If an exclusive ticket was ahead, the error is a
 // *BusyError whose Holder is the first of these; readers may be inside before it.
 func (l *FileLock) AcquireShared(ctx context.Context) error {

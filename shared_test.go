@@ -2,7 +2,10 @@ package filelock_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,4 +88,79 @@ func TestSharedTogether(t *testing.T) {
 		require.ErrorIs(t, reader.Unlock(), filelock.ErrNotLocked)
 		requireNoTickets(t, dir)
 	})
+}
+
+// TestTriesAtOnce: of readers that try a free lock at once all succeed. Of readers and
+// writers somebody does: one writer, or readers.
+func TestTriesAtOnce(t *testing.T) {
+	const tries, rounds = 16, 20
+	for name, writers := range map[string]int{"readers": 0, "mixed": tries / 4} {
+		t.Run(name, func(t *testing.T) {
+			onEachOwner(t, func(t *testing.T, dir string, lock func(...filelock.Option) *filelock.FileLock) {
+				var locks []*filelock.FileLock
+				for range tries {
+					locks = append(locks, lock())
+				}
+				for range rounds {
+					errs := make([]error, tries)
+					start := make(chan struct{})
+					var done sync.WaitGroup
+					for i, l := range locks {
+						as := reading
+						if i < writers {
+							as = writing
+						}
+						done.Go(func() {
+							<-start
+							errs[i] = as.try(l)
+						})
+					}
+					close(start)
+					done.Wait()
+					written, read := 0, 0
+					for i, err := range errs {
+						switch {
+						case err != nil:
+							require.ErrorIs(t, err, filelock.ErrLocked)
+							continue
+						case i < writers:
+							written++
+						default:
+							read++
+						}
+						require.NoError(t, locks[i].Unlock())
+					}
+					if writers == 0 {
+						require.Equal(t, tries, read)
+					} else if written > 0 {
+						require.Equal(t, 1, written)
+						require.Zero(t, read)
+					} else {
+						require.NotZero(t, read)
+					}
+				}
+				requireNoTickets(t, dir)
+			})
+		})
+	}
+}
+
+// TestPlainPeersAmongReaders: a plain ticket excludes readers, and these, sunk, share.
+func TestPlainPeersAmongReaders(t *testing.T) {
+	path := target(t)
+	a, b := newLock(t, path, filelock.WithPlainPeers()), newLock(t, path, filelock.WithPlainPeers())
+	b.OwnLine()
+	require.NoError(t, a.AcquireShared(t.Context()))
+	require.NoError(t, b.AcquireShared(t.Context()))
+	require.NoError(t, b.Unlock())
+
+	self := identity()
+	plain := filepath.Join(filepath.Dir(path), fmt.Sprintf("target.lock.%s.%d.%064x.pid", self.RawHost, self.PID, 1))
+	require.NoError(t, os.WriteFile(plain, nil, 0o644))
+	read := start(func() error { return b.AcquireShared(t.Context()) })
+	requireBlocks(t, read)
+	require.NoError(t, os.Remove(plain))
+	require.NoError(t, result(t, read))
+	require.NoError(t, b.Unlock())
+	require.NoError(t, a.Unlock())
 }

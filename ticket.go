@@ -112,6 +112,9 @@ func (t Ticket) String() string {
 	if !t.self && t.Heir == 0 {
 		b.WriteString(t.process())
 	}
+	if t.Shared {
+		b.WriteString(", shared")
+	}
 	fmt.Fprintf(&b, ", queued since %s (%s: %s", t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason))
 	switch {
 	case t.State == Unknown:

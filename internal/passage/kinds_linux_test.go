@@ -116,7 +116,7 @@ func TestStalledReader(t *testing.T) {
 			}
 		}
 		return true
-	}, liveness.StallGrace+4*patrolInterval, 10*time.Millisecond)
+	}, liveness.StallGrace+8*patrolInterval, 10*time.Millisecond)
 	require.Equal(t, turn.Inside, ps.queued(inside))
 	require.NoError(t, inside.Leave())
 	require.NoError(t, <-written)

@@ -136,9 +136,12 @@ func (p *Passage) startClocks(x *examiner) {
 	for _, t := range p.contender.Below() {
 		head := s.mayEnter(t)
 		s.add(t)
-		if own.Conflicts(t) {
-			e, _ := x.look(t, p.kept.find(t.Name), head)
-			p.keep(&e)
+		if !own.Conflicts(t) {
+			continue
+		}
+		// What is kept stays as it is: the caller is just looking at one of them.
+		if e, _ := x.look(t, p.kept.find(t.Name), head); !p.kept.has(e.other) {
+			e.close()
 		}
 	}
 }

@@ -34,11 +34,12 @@ func (s *standing) add(t queue.Ticket) { s.some, s.exclusive = true, s.exclusive
 func (s *standing) mayEnter(t queue.Ticket) bool { return !s.some || t.Shared && !s.exclusive }
 
 // schedulePatrol sets when patrol is due: as many intervals from now as there
-// are contenders between us and the lowest, which leaves, in the case of the
-// next but one, a second to see that its turn has come to the one before us, and
-// the grace to see that it does not take it.
-func (p *Passage) schedulePatrol(below int) {
-	interval := patrolInterval * time.Duration(min(max(below-1, 1), rarest))
+// are contenders that wait between us and the lowest, which leaves, in the case of
+// the next but one, a second to see that its turn has come to the one before us, and
+// the grace to see that it does not take it. Readers who are inside do not count,
+// since they patrol for nobody.
+func (p *Passage) schedulePatrol(waiting int) {
+	interval := patrolInterval * time.Duration(min(max(waiting-1, 1), rarest))
 	if !p.dir.OneKernel() {
 		interval = patrolInterval
 	}
@@ -51,7 +52,7 @@ func (p *Passage) schedulePatrol(below int) {
 // own ticket is gone.
 func (p *Passage) patrol() error {
 	remaining := p.contender.Below()
-	p.schedulePatrol(len(remaining))
+	p.schedulePatrol(queue.Waiting(remaining))
 	if !p.dir.OneKernel() {
 		return p.patrolFar()
 	}
@@ -65,8 +66,8 @@ func (p *Passage) patrol() error {
 	// Those that have risen are not ahead any more, let alone the lowest.
 	own := p.contender.Own()
 	remaining = slices.DeleteFunc(remaining, own.Before)
-	p.schedulePatrol(len(remaining))
 	slices.SortFunc(remaining, queue.Ticket.Compare) // some may have risen
+	p.schedulePatrol(queue.Waiting(remaining))
 	x := p.examiner()
 	var s standing
 	for _, t := range remaining {

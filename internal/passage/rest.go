@@ -125,7 +125,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 	}
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
-	if old != nil { // of a lock with another mode or label
+	if old != nil { // of a lock with another mode or label, or of readers beside these
 		_ = old.leave()
 	}
 }

@@ -46,7 +46,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
 	p.watching = t.Name
 	_, ahead := p.contender.Ahead()
-	p.schedulePatrol(p.contender.CountBelow())
+	p.schedulePatrol(p.contender.Waiting())
 	if !prompt {
 		w.Arm()
 		return w

@@ -98,6 +98,28 @@ func (c *Contender) CountBelow() int {
 	return len(c.ahead) + len(c.below)
 }
 
+// Waiting returns how many of those below wait or are inside alone, as their kinds
+// tell.
+func (c *Contender) Waiting() int {
+	if c.shared {
+		return Waiting(c.Below())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Waiting(c.ahead)
+}
+
+// Waiting returns how many of these tickets, in order, wait or are inside alone: the
+// first exclusive one and all above it. Those that are shared, below that, count as
+// one.
+func Waiting(ts []Ticket) int {
+	first := slices.IndexFunc(ts, func(t Ticket) bool { return !t.Shared })
+	if first < 0 {
+		first = len(ts)
+	}
+	return len(ts) - first + min(first, 1)
+}
+
 // Own returns the own ticket. Its number is known after the doorway.
 func (c *Contender) Own() Ticket {
 	c.mu.Lock()
