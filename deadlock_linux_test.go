@@ -25,6 +25,7 @@ import (
 func init() {
 	locktest.Register("nested", nestedChild)
 	locktest.Register("waits", waitsChild)
+	worldMains["nested"] = func(_ world, args []string) error { return nestedChild(args) }
 }
 
 // nestedChild takes one lock and then, when told, another one, of the kinds that it is
@@ -465,5 +466,37 @@ func TestSurvey(t *testing.T) {
 			mine, others = others, mine
 		}
 		require.Equal(t, map[string]waitfor.State{mine: waitfor.Inside, others: waitfor.Waiting}, states)
+	}
+}
+
+// TestNoCircleBetweenWorlds: a process that has other files by the same names does not
+// hold what is waited for here.
+func TestNoCircleBetweenWorlds(t *testing.T) {
+	dir, apart := t.TempDir(), t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(apart, "b")
+	for name, w := range map[string]world{
+		"the same files":   {},
+		"files of its own": {Mounts: []mounted{{Type: "tmpfs", Source: "none", Dir: apart}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requireWorld(t, w)
+			here := locktest.Start(t, "nested", a, b, stuck)
+			here.Expect("holds")
+			if name == "files of its own" {
+				holder := locktest.Start(t, "hold", b)
+				holder.Expect("held")
+			}
+			there := inWorld(t, w, "nested", b, a, stuck)
+			there.Expect("holds")
+			here.Go()
+			settled(t, b, 2)
+			there.Go()
+			settled(t, a, 2)
+			if name == "files of its own" {
+				require.True(t, here.Silent(inTime))
+			} else {
+				require.Contains(t, here.Line(), "deadlock: ")
+			}
+		})
 	}
 }
