@@ -236,8 +236,18 @@ func startHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child 
 	return locktest.StartCmd(t, cmd)
 }
 
-// waitsChild takes a lock, and says what it is told while it waits.
+// waitsChild takes a lock, after another one if there is one, and says what it is told
+// while it waits.
 func waitsChild(args []string) error {
+	if len(args) > 1 {
+		first, err := filelock.New(args[1])
+		if err != nil {
+			return err
+		}
+		if err := first.Acquire(context.Background()); err != nil {
+			return err
+		}
+	}
 	l, err := filelock.New(args[0], filelock.WithSlog(slog.New(telling{})))
 	if err != nil {
 		return err
@@ -321,6 +331,29 @@ func TestNoCircleOfAnOwner(t *testing.T) {
 	other.Done()
 }
 
+// TestNoCircleOfWhoOnlyWaits: to wait for a lock in one goroutine is not to hold it in
+// another one.
+func TestNoCircleOfWhoOnlyWaits(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	holder := locktest.Start(t, "hold", b)
+	holder.Expect("held")
+	other := locktest.Start(t, "nested", a, b, stuck)
+	other.Expect("holds")
+	other.Go()
+	settled(t, b, 2)
+	var waits []<-chan error
+	for _, path := range []string{a, b} {
+		l := newLock(t, path, filelock.WithTimeout(inTime))
+		waits = append(waits, start(func() error { return l.Acquire(t.Context()) }))
+	}
+	for _, c := range waits {
+		var busy *filelock.BusyError
+		require.ErrorAs(t, result(t, c), &busy)
+		require.Empty(t, busy.Deadlock)
+	}
+}
+
 // used returns the processor time that a process has had.
 func used(t *testing.T, pid int) (sum time.Duration) {
 	t.Helper()
@@ -353,9 +386,7 @@ func TestLooksAreCheap(t *testing.T) {
 		for i := range n {
 			var c *locktest.Child
 			if nested {
-				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, stuck)
-				c.Expect("holds")
-				c.Go()
+				c = locktest.Start(t, "waits", common, filepath.Join(dir, fmt.Sprint(i)))
 			} else {
 				c = locktest.Start(t, "hold", common)
 			}
