@@ -59,16 +59,18 @@ func newEngineLock(name string, cfg config) (*FileLock, error) {
 	if cfg.lease == 0 {
 		cfg.lease = DefaultEngineLease
 	}
-	q, err := cfg.engine.Open(name, engine.Options{Lease: cfg.lease, Poll: cfg.poll})
+	q, err := cfg.engine.Open(name, engine.Options{Lease: cfg.lease, Poll: cfg.poll, Label: cfg.label})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	l := &FileLock{path: name, cfg: cfg}
 	l.passage.Queue.Dir, l.passage.Queue.Prefix = q.ID(), name // which tells queues apart
-	l.site = siteOf(l.passage.Queue)
+	l.site = siteOf(l.passage.Queue, name)
 	l.passage.Site = &l.site.passages
-	l.line = l.site.line(lineKey{lease: cfg.lease, bubbled: bubble.Inside()})
+	l.line = l.site.line(lineKey{lease: cfg.lease, label: cfg.label, bubbled: bubble.Inside()})
 	l.engine = &enginepassage.Config{Queue: q}
+	l.sharing = l.passage
+	l.sharing.Queue.Shared = true
 	l.log = newJournal(&cfg, name, &l.passage)
 	if len(l.log.sinks) > 0 {
 		l.engine.Observe = l.log.observe
@@ -94,11 +96,11 @@ func cleanName(name string) (string, error) {
 
 // first returns who is first in the queue, for the error of one that did not get
 // its turn, and false if nobody is.
-func (l *FileLock) first(seen turn.Report) (turn.Contender, bool) {
+func (l *FileLock) first(cfg *passage.Config, seen turn.Report) (turn.Contender, bool) {
 	if l.engine != nil {
 		return seen.First, seen.Known
 	}
-	return passage.First(&l.passage, seen)
+	return passage.First(cfg, seen)
 }
 
 // inspectLimit is how long Inspect waits for a service that does not answer.

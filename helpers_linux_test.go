@@ -1,6 +1,9 @@
 package filelock_test
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -37,4 +40,12 @@ func isMarked(file string) bool {
 	var st syscall.Stat_t
 	err := syscall.Stat(file, &st)
 	return err == syscall.ENOENT || err == nil && st.Atim == syscall.Timespec{}
+}
+
+// subdirectory makes another directory in dir.
+func subdirectory(t *testing.T, dir string, n int) string {
+	t.Helper()
+	sub := filepath.Join(dir, strconv.Itoa(n))
+	require.NoError(t, os.Mkdir(sub, 0o777))
+	return sub
 }

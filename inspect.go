@@ -29,6 +29,31 @@ func (q Queue) Holder() (Ticket, bool) {
 	return Ticket{}, false
 }
 
+// Holders returns all who are inside, several if they share the lock. Where nobody
+// can be seen to be inside, it returns those who are, or are about to be, as the order
+// of the queue has it: the first ticket whose owner is neither dead nor away, and, if
+// that is shared, those that follow it up to the first exclusive one.
+func (q Queue) Holders() (holders []Ticket) {
+	for _, t := range q.Tickets {
+		if t.State == Inside {
+			holders = append(holders, t)
+		}
+	}
+	if len(holders) > 0 {
+		return holders
+	}
+	for _, t := range q.Tickets {
+		switch {
+		case t.State == Dead, t.State == Resting:
+		case len(holders) == 0, t.Shared && holders[0].Shared:
+			holders = append(holders, t)
+		default:
+			return holders
+		}
+	}
+	return holders
+}
+
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait (for an engine's
 // service that does not answer, eight seconds). Of the
@@ -52,7 +77,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 	q := Queue{Path: l.path, Tickets: []Ticket{}}
 	for _, c := range all {
 		t := newTicket(c)
-		t.fillProcess()
+		t.fillProcess(nil)
 		q.Tickets = append(q.Tickets, t)
 	}
 	return q, nil

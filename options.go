@@ -38,6 +38,8 @@ type config struct {
 	plainPeers bool
 	createDirs bool
 	queueDir   string
+	label      string
+	onWait     func(Wait)
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger
@@ -98,6 +100,9 @@ func WithTimeout(d time.Duration) Option {
 // goroutines to the next, counted from the moment it was its turn, before other
 // processes that wait are served. The default is 1 ms; 0 is never.
 //
+// Readers that come while others of their process are inside join these for as long.
+// Without batches only those that wait together come in together.
+//
 // Such a pass costs no system call, and so does not look whether the ticket is
 // still there: if somebody deleted it, the last goroutine of the batch learns
 // of that when it gives the lock back. Without batches every one does.
@@ -122,7 +127,8 @@ func WithBatch(d time.Duration) Option {
 // came back does without a rest for some uses. It rests only from the second use within d on, so a lock that is used once
 // leaves nothing behind; and after d without use it is removed. A process that ends
 // before that leaves one empty file, which the next contender removes; Close removes
-// it at once. Of several times that are given for one path, the last one used counts.
+// it at once. A ticket that rests serves acquisitions of its own kind, shared or not.
+// Of several times that are given for one path, the last one used counts.
 //
 // Tickets rest on local filesystems of Linux only, and only where whoever comes can
 // see that and remove them: not in sticky directories such as /tmp, nor with a file

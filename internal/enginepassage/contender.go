@@ -13,7 +13,7 @@ import (
 // ahead of holds the lock: the service lets nobody else in.
 func contender(c engine.Contender, inside bool) turn.Contender {
 	t := turn.Contender{
-		ID: c.ID, Host: c.Host, PID: c.PID, Self: c.Own, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease,
+		ID: c.ID, Host: c.Host, PID: c.PID, Self: c.Own, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Label: c.Label,
 		State: turn.Alive, Reason: fmt.Sprintf("its lease is %v", c.Lease),
 	}
 	if inside {

@@ -23,19 +23,21 @@ type Config struct {
 	Observe func(turn.Event)
 }
 
-// Passage is one contender, on its way or inside. It implements turn.Passage and
-// turn.Requeuer.
+// Passage is one contender, on its way or inside. It implements turn.Passage,
+// turn.Requeuer and turn.Observable.
 type Passage struct {
 	cfg    *Config
 	shared bool
 	try    bool
 	place  atomic.Pointer[place] // the present one, never nil
 	since  time.Time             // when it came to where it is
+	onWait func()                // nil: nobody asks
 }
 
 var (
-	_ turn.Passage  = (*Passage)(nil)
-	_ turn.Requeuer = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
+	_ turn.Observable = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join. One that is to try makes nothing
@@ -85,6 +87,9 @@ func (p *Passage) Try(ctx context.Context) error {
 func (p *Passage) Wait(ctx context.Context) error {
 	pl := p.place.Load()
 	if first, n := pl.ticket.Ahead(); n > 0 {
+		if p.onWait != nil {
+			p.onWait()
+		}
 		p.tell(turn.Event{Step: turn.Waits, Other: contender(first, true), Ahead: p.Report()})
 	}
 	waiting, end := context.WithCancel(ctx)
@@ -220,6 +225,17 @@ func (p *Passage) Place() engine.Contender { return p.place.Load().ticket.Self()
 func (p *Passage) Report() turn.Report {
 	first, n := p.place.Load().ticket.Ahead()
 	return turn.Report{First: contender(first, true), Known: first.ID != "", Ahead: n}
+}
+
+// OnWait implements turn.Observable.
+func (p *Passage) OnWait(f func()) { p.onWait = f }
+
+// Survey implements turn.Observable. The ticket has looked whenever something moved
+// right ahead of it; more looks, by all who wait, would be a burden to the service.
+func (p *Passage) Survey(time.Duration) turn.Report {
+	r := p.Report()
+	r.Known = r.Known && r.Ahead > 0
+	return r
 }
 
 // tell tells the observer.

@@ -800,3 +800,26 @@ func TestStartClocks(t *testing.T) {
 		require.NoError(t, p.Leave())
 	})
 }
+
+// TestStartClocksBesideOpen: where several are inside, a look at one that is kept open
+// starts the clocks of the others, and leaves it open.
+func TestStartClocksBesideOpen(t *testing.T) {
+	n := &names{self: identity(t)}
+	left, inside := n.foreign(), n.foreign()
+	s := only(t, &fakeDir{oneKernel: true, others: []queue.Ticket{{Name: left}, {Name: inside}}})
+	p := New(&s.cfg)
+	require.NoError(t, p.Join(t.Context()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, p.Wait(ctx), context.Canceled)
+	tickets := map[string]*fakeTicket{left: {probe: locked(free, free)}, inside: {probe: locked(held, held)}}
+	x := examine(true, tickets)
+	open, err := x.view.OpenOther(left)
+	require.NoError(t, err)
+	p.kept.put(&p.kept.inside, open) // it was there a moment ago
+	p.startClocks(x)
+	require.Equal(t, 1, tickets[left].opened(), "the caller is looking at it")
+	require.Zero(t, tickets[inside].opened())
+	p.kept.close()
+	require.NoError(t, p.Leave())
+}

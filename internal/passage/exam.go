@@ -43,6 +43,7 @@ type other interface {
 	Name() string
 	Look() (ticketdir.Probe, error)
 	Entered() (bool, error)
+	Label() string
 	Close()
 }
 
@@ -75,9 +76,9 @@ type examiner struct {
 	// beside is the number of the passage that looks: who arrived at about the
 	// same time is most likely in its doorway, as this one just was. nil: nobody.
 	beside *queue.Number
-	// below is what the lowest of all is below, and what has got in line again
-	// meanwhile is not: the own ticket of the passage that looks, or the second
-	// lowest. nil: nothing is known.
+	// below is what those are below whose turn it is, and what has got in line again
+	// meanwhile is not: the own ticket of the passage that looks, or the lowest that
+	// has to wait. nil: nothing is known.
 	below *queue.Ticket
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
@@ -100,6 +101,7 @@ type exam struct {
 	arrived  bool // just now, so that nothing more was looked at
 	doorway  bool // the owner may still be in its doorway
 	other    other
+	label    string // of its owner, if the look was thorough
 }
 
 // close closes the ticket if the look has opened it.
@@ -112,7 +114,7 @@ func (e *exam) close() {
 // errUnseen is of a ticket without a name whose owner was inside.
 var errUnseen = errors.New("its locks cannot be seen at present, and its owner was inside")
 
-// look examines a ticket; head is whether it is the lowest of all. open is the
+// look examines a ticket; head is whether it is its turn: see standing. open is the
 // ticket if it is open already. The caller owes a close of what is in the
 // result's other, unless that is open itself.
 func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
@@ -146,6 +148,9 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 		return x.failed(e, errUnseen) // it may be so still
 	default:
 		return x.failed(e, fs.ErrNotExist)
+	}
+	if x.thorough && open != nil {
+		e.label = open.Label()
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = t.Number.Max(probe.Number)
@@ -287,7 +292,9 @@ func (x *examiner) remove(e *exam) (err error) {
 
 // contender describes an examined ticket.
 func (x *examiner) contender(e *exam) turn.Contender {
-	return describe(x.queue, e.ticket, e.name, e.verdict)
+	c := describe(x.queue, e.ticket, e.name, e.verdict)
+	c.Label = e.label
+	return c
 }
 
 func describe(q *ticketdir.Queue, t queue.Ticket, name ticket.Name, v liveness.Verdict) turn.Contender {

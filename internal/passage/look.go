@@ -36,7 +36,6 @@ func (p *Passage) examiner() examiner {
 
 // Look implements queue.Others.
 func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing, error) {
-	_, ahead := p.contender.Ahead()
 	if !p.timed && !p.dir.OneKernel() {
 		p.timed = true
 		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
@@ -46,7 +45,7 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	if last && p.passed && p.risen(t, own) {
 		return t, queue.Gone, nil
 	}
-	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
+	e, err := x.look(t, p.kept.find(t.Name), p.contender.CountBelow() == 1)
 	defer p.keep(&e)
 	switch {
 	case err != nil:
@@ -132,9 +131,18 @@ func (p *Passage) startClocks(x *examiner) {
 		return
 	}
 	p.spread = true
-	for i, t := range p.contender.AllAhead() {
-		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
-		p.keep(&e)
+	var s standing
+	own := p.contender.Own()
+	for _, t := range p.contender.Below() {
+		head := s.mayEnter(t)
+		s.add(t)
+		if !own.Conflicts(t) {
+			continue
+		}
+		// What is kept stays as it is: the caller is just looking at one of them.
+		if e, _ := x.look(t, p.kept.find(t.Name), head); !p.kept.has(e.other) {
+			e.close()
+		}
 	}
 }
 
@@ -203,16 +211,20 @@ func (p *Passage) Report() turn.Report {
 		v.Reason = "not looked at yet"
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, first.Name)
-	return turn.Report{First: describe(&p.cfg.Queue, first, name, v), Known: true, Ahead: ahead}
+	c := describe(&p.cfg.Queue, first, name, v)
+	if ahead == 0 {
+		c.Label = p.cfg.Queue.Label
+	}
+	return turn.Report{First: c, Known: true, Ahead: ahead}
 }
 
-// someInside reports whether e or another one ahead is inside.
+// someInside reports whether e or another one below is inside.
 func (p *Passage) someInside(x *examiner, e *exam) bool {
 	if e.verdict.State == liveness.Inside {
 		return true
 	}
 	inside := false
-	for _, t := range p.contender.AllAhead() {
+	for _, t := range p.contender.Below() {
 		if t.Name == e.ticket.Name {
 			continue
 		}

@@ -11,6 +11,7 @@
 //	                with what is remembered (memory.go), remove it if it is dead
 //	      Watch     wait for the nearest to change (watch.go), and now and then
 //	                for what no event tells: stalled and dead owners (patrol.go)
+//	  Survey        who is ahead, for those who want to see it meanwhile (survey.go)
 //	      ticketdir the files
 //	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
 package passage
@@ -54,6 +55,9 @@ type Config struct {
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
+	// OnWatch is called whenever a passage begins to watch a ticket ahead, unless it is
+	// nil. It must not block.
+	OnWatch func()
 }
 
 // Site is what all passages of this process through one queue share.
@@ -124,6 +128,7 @@ type Passage struct {
 	cfg *Config
 
 	*place
+	unfit   *place                          // one of the other kind that rested, to be removed first
 	resumes bool                            // the place rested, and has yet to be come back to
 	resumed bool                            // that let it in at once
 	vain    bool                            // that did not: others may have taken it for inside
@@ -151,26 +156,34 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
+	onWait   atomic.Pointer[func()] // see OnWait
+	sighting sighting
+
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
-	_ turn.Passage   = (*Passage)(nil)
-	_ turn.Witnessed = (*Passage)(nil)
-	_ turn.Requeuer  = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
+	_ turn.Observable = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg, place: cfg.Site.comeBack(cfg)}
+	p := &Passage{cfg: cfg}
+	p.place, p.unfit = cfg.Site.comeBack(cfg)
 	if p.resumes = p.place != nil; p.resumes {
 		p.contender.Bind(p)
 		return p
 	}
 	p.place = &place{dir: Open(&cfg.Queue, nil)}
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
+	if cfg.Queue.Shared {
+		p.contender.Share()
+	}
 	return p
 }
 
@@ -183,6 +196,10 @@ func (p *Passage) renew() {
 
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
+	if p.unfit != nil {
+		_ = p.unfit.leave()
+		p.unfit = nil
+	}
 	if p.resumes {
 		return p.comeBack(ctx)
 	}
@@ -407,6 +424,10 @@ func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
 func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
+
+// Ticket returns the name of the own ticket, "" before there is one. It is safe to call
+// at any time.
+func (p *Passage) Ticket() string { return p.contender.Own().Name }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {

@@ -15,16 +15,18 @@ type Contender struct {
 	dir        Directory
 	others     Others
 	plainPeers bool
+	shared     bool  // its kind
 	final      bool  // the doorway is behind us
 	failed     error // no use in trying again
 	mayRest    bool
 	marked     bool // its ticket rests, or did until it came in again
 	solitude
-	crowded bool // others were there at the last listing
+	crowded bool // others that conflict were there at the last listing
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
+	below []Ticket // the lower ones that do not conflict, as the deciding listing had them
 
 	passed []Ticket // lower ones that rest, to be looked at before entering
 }
@@ -41,11 +43,14 @@ func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
 	c.dir, c.others, c.plainPeers = dir, others, plainPeers
 }
 
+// Share has the contender's kind be shared. It is called before Join, once.
+func (c *Contender) Share() { c.shared = true }
+
 // Reset makes c as good as new, for another passage in another dir.
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
+	c.dir, c.final, c.failed, c.own, c.ahead, c.below = dir, false, nil, Ticket{}, nil, nil
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
@@ -64,6 +69,55 @@ func (c *Contender) AllAhead() []Ticket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.ahead)
+}
+
+// Standing returns the own ticket and those known to be ahead of it, in order: none in
+// the doorway, when nobody knows yet.
+func (c *Contender) Standing() (own Ticket, ahead []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own, slices.Clone(c.ahead)
+}
+
+// Below returns the tickets that may be below the own one, in order: those ahead and,
+// as the deciding listing had them, those that do not conflict.
+func (c *Contender) Below() []Ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := append(slices.Clone(c.ahead), c.below...)
+	if len(c.below) > 0 {
+		slices.SortFunc(all, Ticket.Compare)
+	}
+	return all
+}
+
+// CountBelow returns how many Below returns.
+func (c *Contender) CountBelow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ahead) + len(c.below)
+}
+
+// Waiting returns how many of those below wait or are inside alone, as their kinds
+// tell.
+func (c *Contender) Waiting() int {
+	if c.shared {
+		return Waiting(c.Below())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Waiting(c.ahead)
+}
+
+// Waiting returns how many of these tickets, in order, wait or are inside alone: the
+// first exclusive one and all above it. Those that are shared, below that, count as
+// one.
+func Waiting(ts []Ticket) int {
+	first := slices.IndexFunc(ts, func(t Ticket) bool { return !t.Shared })
+	if first < 0 {
+		first = len(ts)
+	}
+	return len(ts) - first + min(first, 1)
 }
 
 // Own returns the own ticket. Its number is known after the doorway.
@@ -89,9 +143,16 @@ func (c *Contender) setAhead(ts []Ticket) {
 	c.ahead = ts
 }
 
+func (c *Contender) setBelow(ts []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.below = ts
+}
+
 func (c *Contender) setOwn(t Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	t.Shared = c.shared
 	c.own = t
 }
 

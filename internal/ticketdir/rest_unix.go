@@ -53,7 +53,7 @@ func (o *Own) MayRest() bool {
 
 // mayRest is MayRest. o.times is held.
 func (o *Own) mayRest() bool {
-	return o.Entries() && !o.h.sticky && o.q.Mode&readableByAll == readableByAll && !o.shared && o.h.marks.Load() != marksLost
+	return o.Entries() && !o.h.sticky && o.q.Mode&readableByAll == readableByAll && !o.lent && o.h.marks.Load() != marksLost
 }
 
 const readableByAll = 0o444

@@ -100,7 +100,7 @@ func (v *View) list() (tickets []queue.Ticket, l litter, err error) {
 		case err != nil:
 			return nil, l, err
 		default:
-			tickets = append(tickets, queue.Ticket{Name: e.name, Number: p.Number, Plain: e.plain})
+			tickets = append(tickets, queue.Ticket{Name: e.name, Number: p.Number, Plain: e.plain, Shared: e.shared})
 		}
 	}
 	l.orphans = ticket.Merge(tickets, raised)
@@ -149,6 +149,9 @@ func (o *Other) Name() string { return o.name }
 
 // Close ends the use of the ticket.
 func (o *Other) Close() {}
+
+// Label returns "": there are no labels here.
+func (o *Other) Label() string { return "" }
 
 // Look reads the ticket's number. fs.ErrNotExist: it is gone.
 func (o *Other) Look() (Probe, error) { return o.view.Stat(o.name) }

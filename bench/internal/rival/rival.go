@@ -47,7 +47,7 @@ func All() []Rival {
 
 // Get returns the rival with a key. Floors have keys too.
 func Get(key string) (Rival, error) {
-	for _, r := range append(All(), FileFloor, RestFloor, QueueFloor, FlockFloor, Idle, ChannelFloor) {
+	for _, r := range append(append(All(), Readers()...), FileFloor, RestFloor, QueueFloor, FlockFloor, Idle, ChannelFloor) {
 		if r.Key == key {
 			return r, nil
 		}

@@ -15,7 +15,7 @@ func TestEachLocksAndUnlocksTwice(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir) // juju/mutex changes it
 	rivals := append(All(), FileFloor, RestFloor, QueueFloor, ChannelFloor, FlockFloor, GetdentsFloor, OursIn(t.TempDir()))
-	for _, r := range rivals {
+	for _, r := range append(rivals, Readers()...) {
 		t.Run(r.Key, func(t *testing.T) {
 			l, err := r.Open(filepath.Join(dir, r.Key))
 			if err != nil {

@@ -34,7 +34,7 @@ type Scenario struct {
 // All returns the scenarios in the order in which they run. The one that
 // leaves most behind in the filesystem is last.
 func All() []Scenario {
-	return []Scenario{free, resting, goroutines, processes, hold, order, cpu, kill, drain, command, directories}
+	return []Scenario{free, resting, goroutines, processes, hold, readersTogether, order, cpu, kill, drain, command, directories}
 }
 
 // Config says how to run.

@@ -23,7 +23,7 @@ func TestQuickRunOfSome(t *testing.T) {
 	}
 	out := t.TempDir()
 	run, err := Run(Config{
-		Disk: t.TempDir(), Only: regexp.MustCompile("^(free|processes|kill)$"), Quick: true, Progress: io.Discard,
+		Disk: t.TempDir(), Only: regexp.MustCompile("^(free|processes|readers|kill)$"), Quick: true, Progress: io.Discard,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -33,6 +33,8 @@ func TestQuickRunOfSome(t *testing.T) {
 		{"free", "disk", "Acquire + Unlock", "floor-file"},
 		{"processes", "disk, 16 processes", "time per hand-off", "ring"},
 		{"processes", "disk, 16 processes", "time per hand-off", "floor-queue"},
+		{"readers", "disk, 8 readers", "all reads", "gofrs"},
+		{"readers", "disk, 8 readers and a writer", "the writer's longest wait", report.Ours},
 		{"kill", "disk", "kill to next holder", "gofrs"},
 	} {
 		if v := run.Find(at.scenario, at.kase, at.metric, at.contestant); v == nil || v.Median <= 0 {

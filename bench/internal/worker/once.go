@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// Once passes the lock once in each of several goroutines.
+// Once passes the lock once in each of several goroutines, or some times more.
 type Once struct {
 	Rival, Path string
 	At          []int64 // when each goroutine asks, in nanoseconds since 1970
 	Hold        time.Duration
+	Again       int // how many times more, one right after the other
 }
 
 // Passage is when a lock was asked for, got and given back.
 type Passage struct{ Asked, Got, Left int64 }
 
 func (s *server) once(ctx context.Context, o Once) ([]Passage, error) {
-	passages := make([]Passage, len(o.At))
+	passages := make([]Passage, len(o.At)*(1+o.Again))
 	err := each(len(o.At), func(i int) error {
 		lock, err := s.handles.open(o.Rival, o.Path)
 		if err != nil {
@@ -24,7 +25,13 @@ func (s *server) once(ctx context.Context, o Once) ([]Passage, error) {
 		}
 		defer s.handles.done(lock)
 		time.Sleep(time.Until(time.Unix(0, o.At[i])))
-		passages[i], err = s.pass(ctx, lock.Lock, lock.Unlock, o.Hold)
+		own := passages[i*(1+o.Again):][:1+o.Again]
+		for n := range own {
+			own[n], err = s.pass(ctx, lock.Lock, lock.Unlock, o.Hold)
+			if err != nil || ctx.Err() != nil {
+				break
+			}
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
