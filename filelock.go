@@ -55,6 +55,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -85,6 +86,7 @@ type FileLock struct {
 	site    *site
 	line    *local.Line
 	passage passage.Config
+	fence   *fence.Record // nil without WithFencing
 	log     journal
 
 	mu    sync.Mutex
@@ -128,6 +130,9 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
 	}
+	if cfg.fencing {
+		l.fence = l.site.record(q)
+	}
 	l.log = newJournal(&cfg, target, &l.passage)
 	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
@@ -149,6 +154,9 @@ func (l *FileLock) Path() string { return l.path }
 func (l *FileLock) Close() error {
 	err := l.site.passages.GiveUp()
 	ticketdir.CloseDir(l.passage.Queue.Dir)
+	if l.fence != nil {
+		l.fence.Close()
+	}
 	if err != nil {
 		return &Error{Op: "close", Path: l.path, Err: err}
 	}
@@ -371,6 +379,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
+	if err == nil && l.fence != nil {
+		p, err = l.fenced(ctx, g, p)
+	}
 	g.settle(p)
 	if err == nil && l.log.debugging() {
 		l.log.acquired(p, time.Since(began))
