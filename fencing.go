@@ -112,8 +112,13 @@ func (l *FileLock) fenced(ctx context.Context, g *grant, p turn.Passage) (turn.P
 	return p, nil
 }
 
-// giveBack gives the lock back after a failure.
+// giveBack gives the lock back after a failure. If that was a server's silence, it
+// would be kept by it too, and the caller has no time left.
 func (l *FileLock) giveBack(p turn.Passage, failure error) error {
+	if errors.Is(failure, turn.ErrUnanswered) {
+		go func() { _ = l.line.Release(p, 0) }() // what it cannot do, it tries again
+		return failure
+	}
 	leaving := l.line.Release(p, 0)
 	if leaving == nil || errors.Is(leaving, turn.ErrLost) {
 		return failure
