@@ -140,9 +140,13 @@ func (s *site) record(q ticketdir.Queue) *fence.Record {
 func isRecord(base string) bool { return strings.HasSuffix(base, ".lock."+recordEnd) }
 
 func init() {
-	others := ticketdir.Spare
+	rests := ticketdir.Spare
 	ticketdir.Spare = func() bool {
 		some := fence.CloseIdle()
-		return others() || some
+		return rests() || some
+	}
+	fence.Spare = func() {
+		ticketdir.Spare()
+		ticketdir.CloseIdle()
 	}
 }

@@ -147,6 +147,30 @@ func TestTokensAcrossKills(t *testing.T) {
 	})
 }
 
+// TestTokensAcrossMounts: two mounts of one directory, as two machines would have it,
+// are two ways to one record.
+func TestTokensAcrossMounts(t *testing.T) {
+	const grants = 100
+	mounts, err := tryViews(t, 2)
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	guard, err := openMortal(dir)
+	require.NoError(t, err)
+	var children []*locktest.Child
+	for _, mount := range mounts {
+		children = append(children, locktest.Start(t, "fencer", dir, filepath.Join(mount, "target"), grants, "", 0))
+	}
+	for _, c := range children {
+		c.Done()
+	}
+	require.Equal(t, int64(len(mounts)*grants), guard.Word(wordGrants).Load())
+	require.Zero(t, guard.Word(wordRepeats).Load(), "a token came again, or after a higher one")
+	require.Zero(t, guard.Word(wordOverlaps).Load(), "two were inside")
+	requireOneRecord(t, filepath.Join(mounts[0], "target"))
+}
+
 // requireOneRecord checks that what is left on disk is what is said to be.
 func requireOneRecord(t *testing.T, path string) {
 	t.Helper()

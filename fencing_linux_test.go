@@ -92,6 +92,7 @@ func TestRecordOfOthers(t *testing.T) {
 			require.ErrorContains(t, err, record)
 			require.False(t, l.Held())
 			requireNoTicketFiles(t, dir)
+			require.FileExists(t, filepath.Join(record, "1-1"), "it was used")
 		})
 	}
 }

@@ -20,7 +20,7 @@
 //
 //   - A holder that is stopped for long and then goes on writes without
 //     knowing what happened meanwhile. No lock can prevent that; only the
-//     resource can.
+//     resource can, by the tokens of WithFencing.
 //   - Tickets must be left alone: who deletes or touches them from outside may
 //     let two in. The holder learns of a deletion when it releases (ErrLost).
 //     Nor may their directory be renamed or replaced while it is in use:

@@ -106,6 +106,10 @@ type Record struct {
 	given           uint64 // the last token given here; 0: none
 }
 
+// Spare is asked to close what others keep open without need, when there is no
+// descriptor left.
+var Spare = func() {}
+
 // At is called by all records at each of Steps. It is for tests.
 var At = func(step string) {}
 
@@ -136,7 +140,7 @@ func (r *Record) Next() (token uint64, err error) {
 	defer r.mu.Unlock()
 	defer r.used()
 	r.at("begin")
-	empty := 0
+	empty, spared := 0, false
 	for range mostTries {
 		token, err = r.try()
 		switch {
@@ -146,6 +150,9 @@ func (r *Record) Next() (token uint64, err error) {
 			return token, nil
 		case errors.Is(err, errEmpty) && empty < mostEmpty:
 			empty++
+		case outOfFiles(err) && !spared:
+			spared = true
+			Spare()
 		case !errors.Is(err, errAgain):
 			r.shut() // it may be of a server that has forgotten it
 			return 0, err

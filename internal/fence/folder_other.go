@@ -12,5 +12,7 @@ func share(record, parent string) {}
 
 func unsafeFor(record, parent fs.FileInfo) (why string) { return "" }
 
+func outOfFiles(error) bool { return false }
+
 // cannotSync: Windows lets nobody flush a directory that is open for reading.
 func cannotSync(err error) bool { return errors.Is(err, fs.ErrPermission) }

@@ -3,6 +3,7 @@
 package fence
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -46,6 +47,10 @@ func unsafeFor(record, parent fs.FileInfo) (why string) {
 		return fmt.Sprintf("it belongs to user %d, who may not write to the directory that it is in", uid)
 	}
 	return ""
+}
+
+func outOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 func cannotSync(error) bool { return false }

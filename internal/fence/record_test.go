@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -302,6 +303,37 @@ func TestNewNamesAreNoRecords(t *testing.T) {
 	require.False(t, strings.HasSuffix("target.lock.fence", newEnd))
 	_, ok := highest([]string{scratch, "a" + newEnd})
 	require.False(t, ok)
+}
+
+// TestNoDescriptorLeft: what is kept open for later use is given up for a token.
+func TestNoDescriptorLeft(t *testing.T) {
+	for name, spare := range map[string]bool{"some are kept": true, "none is": false} {
+		t.Run(name, func(t *testing.T) {
+			defer func(was func()) { Spare = was }(Spare)
+			full := true
+			Spare = func() { full = !spare }
+			r := newRecord("record", yes, noFiles{&fake{disk: new(disk), step: func(string) {}}, &full})
+			defer r.Close()
+			_, err := r.Next()
+			if spare {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, syscall.EMFILE)
+			}
+		})
+	}
+}
+
+type noFiles struct {
+	directory
+	full *bool
+}
+
+func (f noFiles) open() error {
+	if *f.full {
+		return &fs.PathError{Op: "open", Path: "record", Err: syscall.EMFILE}
+	}
+	return f.directory.open()
 }
 
 // TestFailedSync: no token is given that a loss of power could take.
