@@ -42,7 +42,7 @@ const recordEnd = "fence"
 // begins anew at the clock's microseconds. Whoever may change the directory that it is
 // in may change it.
 //
-// A grant costs two or three system calls more, and a sync of the disk the first time
+// A grant costs four system calls more, a rename and three looks, and a sync of the disk the first time
 // in half a second and for every thousandth token; on filesystems of several machines,
 // for every token. An acquisition that cannot get a token fails with the filesystem's
 // error or ErrFencingRecord, or with ErrLost if the lock was lost meanwhile, and gives the

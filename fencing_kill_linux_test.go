@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,7 +198,10 @@ func fencedOwnerChild(args []string) error {
 	stop := func(step string) {
 		if step == stopAt && !stopped {
 			stopped = true
-			unix.Kill(os.Getpid(), unix.SIGSTOP)
+			// A signal to the process may be another thread's, and this one go on.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP)
 		}
 	}
 	undo := filelock.AtTokenSteps(stop)

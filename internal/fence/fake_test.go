@@ -62,7 +62,7 @@ func (f *fake) make(first string) error {
 	return nil
 }
 
-func (f *fake) list(bool) ([]string, error) {
+func (f *fake) list() ([]string, error) {
 	f.step("list")
 	return slices.Clone(f.names), nil
 }

@@ -73,8 +73,8 @@ func (f *folder) close() {
 	f.root = nil
 }
 
-func (f *folder) list(fresh bool) (names []string, err error) {
-	if fresh && !f.alone() {
+func (f *folder) list() (names []string, err error) {
+	if !f.alone() {
 		f.change()
 	}
 	d, err := f.root.Open(".")

@@ -107,7 +107,7 @@ func (w *world) round(a *actor, r *Record, dir *fake, step func(string)) {
 	switch {
 	case w.atRelease:
 		if err = r.open(); err == nil {
-			names, _ := dir.list(true)
+			names, _ := dir.list()
 			s, _ := highest(names)
 			token = s.last + 1
 		}
