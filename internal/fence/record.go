@@ -154,4 +154,3 @@ func (r *Record) span() uint64 {
 	}
 	return 1
 }
-
