@@ -87,7 +87,7 @@ func TestOneEmptyFile(t *testing.T) {
 // TestTakersAtOnce: those who are inside together have tokens of their own.
 func TestTakersAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, path string, alone func() bool) {
-		const takers, each = 8, 100
+		const takers, each = 4, 50
 		var mu sync.Mutex
 		tokens := map[uint64]int{}
 		var group sync.WaitGroup
