@@ -142,7 +142,7 @@ func (f *folder) make(first string) error {
 	}
 	f.at("made")
 	if err != nil {
-		_ = os.RemoveAll(temp)
+		discard(temp)
 		if info, second := os.Lstat(f.path); second == nil && info.IsDir() {
 			return nil
 		}
@@ -186,6 +186,18 @@ func (f *folder) sweep() {
 		return !strings.HasPrefix(name, base+".") || !strings.HasSuffix(name, newEnd)
 	})
 	for _, name := range names {
-		_ = os.RemoveAll(filepath.Join(dir, name))
+		discard(filepath.Join(dir, name))
 	}
+}
+
+// discard removes a record that is being made, and nothing that others may have put
+// there under such a name.
+func discard(temp string) {
+	entries, _ := os.ReadDir(temp)
+	for _, e := range entries {
+		if _, ok := parse(e.Name()); ok {
+			_ = os.Remove(filepath.Join(temp, e.Name()))
+		}
+	}
+	_ = os.Remove(temp)
 }
