@@ -34,6 +34,9 @@ const DefaultEngineLease = 10 * time.Second
 // ErrInvalid. WithLinger means nothing to them. Witness is errors.ErrUnsupported, and
 // Reap finds nothing to do, since the service does it.
 //
+// Token needs no WithFencing: each grant has the place's
+// number in the engine's order, and its own number within that.
+//
 // Acquire and TryLock fail with an error that matches engine.ErrUnavailable if the
 // service does not answer, and the context's; and ErrLost if a lease ran out in the
 // queue. If Unlock fails with engine.ErrUnavailable, the lock is free when its lease
@@ -101,6 +104,12 @@ func (l *FileLock) first(cfg *passage.Config, seen turn.Report) (turn.Contender,
 		return seen.First, seen.Known
 	}
 	return passage.First(cfg, seen)
+}
+
+// number gives the grant the engine's token, which costs nothing, or reports false.
+func (g *grant) number(p turn.Passage) (ok bool) {
+	g.token, ok = p.(*enginepassage.Passage).Number()
+	return ok
 }
 
 // inspectLimit is how long Inspect waits for a service that does not answer.

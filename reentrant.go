@@ -74,6 +74,7 @@ type grant struct {
 	cfg       *passage.Config
 	engine    *enginepassage.Config // nil: the queue is a directory's
 	passage   turn.Passage          // nil until granted
+	token     uint64                // for fencing; 0: none
 
 	// Guarded by owner.mu, if there is an owner.
 	holds   int

@@ -215,8 +215,16 @@ func (p *Passage) tellLeft(entered bool) {
 	p.tell(turn.Event{Step: step, For: time.Since(p.since), Inside: entered})
 }
 
-// Token is a number that grows with each place that got the turn.
-func (p *Passage) Token() uint64 { return p.place.Load().ticket.Token() }
+// perPlace is how many grants of one place have tokens of their own.
+const perPlace = 1 << 16
+
+// Number returns a token for one more grant by the turn: higher than all before it, of
+// whatever place. It reports false when the place has no more.
+func (p *Passage) Number() (token uint64, ok bool) {
+	pl := p.place.Load()
+	n := pl.grants.Add(1) - 1
+	return pl.ticket.Token()*perPlace + n, n < perPlace
+}
 
 // Place returns the place in the engine's queue.
 func (p *Passage) Place() engine.Contender { return p.place.Load().ticket.Self() }

@@ -21,6 +21,7 @@ type place struct {
 	length  time.Duration
 	beating atomic.Pointer[lease.Heartbeat] // nil before it has joined
 	entered atomic.Bool
+	grants  atomic.Uint64
 	// unanswered: the last renewal was not answered.
 	unanswered atomic.Bool
 

@@ -220,7 +220,7 @@ func (s *schedule) renews(lease int64) {
 func (s *schedule) lives(p *enginepassage.Passage, live bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live[p.Token()] = live
+	s.live[p.Place().Serial] = live
 	if !live {
 		s.left = time.Now()
 	}
@@ -232,14 +232,14 @@ func (s *schedule) enters(p *enginepassage.Passage, shared bool) {
 	s.grants++
 	for q, together := range s.inside {
 		if !(shared && together) && !q.Lost() {
-			s.fails("overlap: %d enters, and %d is inside and was not told", p.Token(), q.Token())
+			s.fails("overlap: %d enters, and %d is inside and was not told", p.Place().Serial, q.Place().Serial)
 		}
 	}
 	if !shared {
-		if p.Token() <= s.top {
-			s.fails("order: token %d after %d", p.Token(), s.top)
+		if p.Place().Serial <= s.top {
+			s.fails("order: token %d after %d", p.Place().Serial, s.top)
 		}
-		s.top = p.Token()
+		s.top = p.Place().Serial
 	}
 	s.inside[p] = shared
 }
