@@ -46,6 +46,7 @@ func TestDocsCode(t *testing.T) {
 		{"docs/deadlocks.md", "*_test.go", 1},
 		{"docs/shared.md", "*_test.go", 1},
 		{"docs/fencing.md", "*_test.go", 2},
+		{"docs/engines.md", "etcdlock/tests/*_test.go", 2},
 	}
 	for _, test := range tests {
 		t.Run(test.page, func(t *testing.T) {
