@@ -32,11 +32,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/filelock-go/filelock"
@@ -152,12 +155,23 @@ type store struct{ client *clientv3.Client }
 
 var _ keyqueue.Store = (*store)(nil)
 
+// Grant asks without etcd's retries at first. They would go on for as long as ctx lasts
+// and hide the reason: a certificate that is not trusted, say. But they get a new token
+// for a user, if the client has none yet or an old one.
 func (s *store) Grant(ctx context.Context, seconds int64) (int64, time.Duration, error) {
-	answer, err := s.client.Grant(ctx, seconds)
+	raw := pb.NewLeaseClient(s.client.ActiveConnection())
+	answer, err := raw.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: seconds})
+	if err == nil {
+		return answer.ID, time.Duration(answer.TTL) * time.Second, nil
+	}
+	if err = explain(rpctypes.Error(err)); !errors.Is(err, fs.ErrPermission) || s.client.Username == "" {
+		return 0, 0, err
+	}
+	again, err := s.client.Grant(ctx, seconds)
 	if err != nil {
 		return 0, 0, explain(err)
 	}
-	return int64(answer.ID), time.Duration(answer.TTL) * time.Second, nil
+	return int64(again.ID), time.Duration(again.TTL) * time.Second, nil
 }
 
 func (s *store) Renew(ctx context.Context, lease int64) error {

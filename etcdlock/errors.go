@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
@@ -44,8 +45,12 @@ func passing(err error) bool {
 	}
 }
 
-// denied reports whether etcd refuses who asks.
+// denied reports whether etcd refuses who asks, or is refused for its certificate:
+// that does not pass until somebody does something about it.
 func denied(err error) bool {
+	if code(err) == codes.Unavailable && strings.Contains(err.Error(), "authentication handshake failed: tls: failed to verify certificate") {
+		return true
+	}
 	for _, refusal := range []error{
 		rpctypes.ErrUserEmpty, rpctypes.ErrAuthFailed, rpctypes.ErrPermissionDenied, rpctypes.ErrInvalidAuthToken,
 		rpctypes.ErrPermissionNotGranted,

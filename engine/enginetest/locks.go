@@ -24,6 +24,7 @@ func Locks(t *testing.T, w World) {
 		{"exclusion", exclusion},
 		{"order", order},
 		{"cancel", cancel},
+		{"heir", heir},
 		{"timeout", timeout},
 		{"try", try},
 		{"tries at once", triesAtOnce},
@@ -132,6 +133,37 @@ func cancel(t table) {
 	end()
 	require.ErrorIs(t, last.Acquire(ctx), context.Canceled, "a context that is done loses even if the lock is free")
 	t.queued(look, 0)
+}
+
+// heir: the place of a goroutine that gives up is that of the one behind it.
+func heir(t table) {
+	look := t.NewClient(t.T)
+	holder, l, late := t.holder(), t.on(), t.on()
+	ctx, end := context.WithCancel(context.Background())
+	first := start(func() error { return l.Acquire(ctx) })
+	t.queued(look, 2)
+	var r referee
+	enter := func(who string, l *filelock.FileLock) <-chan error {
+		return start(func() error {
+			if err := l.Acquire(t.context()); err != nil {
+				return err
+			}
+			r.enters(who)
+			r.leaves()
+			return l.Unlock()
+		})
+	}
+	second := enter("second", l)
+	time.Sleep(mustBlock) // it is in line: nothing shows of that outside
+	third := enter("late", late)
+	t.queued(look, 3)
+	end()
+	require.ErrorIs(t, result(t, first), context.Canceled)
+	t.queued(look, 3)
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, second))
+	require.NoError(t, result(t, third))
+	require.Equal(t, []string{"second", "late"}, r.order)
 }
 
 func timeout(t table) {

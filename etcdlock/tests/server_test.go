@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -41,6 +44,12 @@ func serve(args []string) error {
 	cfg.InitialCluster = strings.Join(initial, ",")
 	// As on a machine of its own; here many processes share few cores.
 	cfg.TickMs, cfg.ElectionMs = 100, uint(election/time.Millisecond)
+	if cert := filepath.Join(filepath.Dir(dir), certName); exists(cert) {
+		cfg.ClientTLSInfo = transport.TLSInfo{CertFile: cert, KeyFile: filepath.Join(filepath.Dir(dir), keyName)}
+		for _, urls := range [][]url.URL{cfg.ListenClientUrls, cfg.AdvertiseClientUrls} {
+			urls[0].Scheme = "https"
+		}
+	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return err
@@ -50,6 +59,14 @@ func serve(args []string) error {
 	locktest.Gate()
 	e.Close()
 	return nil
+}
+
+// certName and keyName are of files beside a member's directory, if clients need TLS.
+const certName, keyName = "server.crt", "server.key"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // cluster is some members, each a process.
@@ -62,9 +79,15 @@ type cluster struct {
 
 func startCluster(t testing.TB, members int) *cluster {
 	t.Helper()
+	return startClusterIn(t, members, t.TempDir())
+}
+
+// startClusterIn starts it with its directories in dir.
+func startClusterIn(t testing.TB, members int, dir string) *cluster {
+	t.Helper()
 	c := &cluster{t: t, members: make([]*locktest.Child, members)}
-	for range members {
-		c.dirs = append(c.dirs, t.TempDir())
+	for i := range members {
+		c.dirs = append(c.dirs, filepath.Join(dir, fmt.Sprint(i)))
 		c.addresses = append(c.addresses, freeAddress(t), freeAddress(t))
 	}
 	for i := range members {
