@@ -1,3 +1,5 @@
+//go:build unix
+
 package tests
 
 import (
@@ -149,14 +151,6 @@ func TestKilled(t *testing.T) {
 		require.Less(t, took, seconds*time.Second+1500*time.Millisecond)
 		require.NoError(t, next.Unlock())
 	}
-}
-
-// newLock makes a lock over a client of its own.
-func newLock(t testing.TB, c *cluster, name string, opts ...filelock.Option) *filelock.FileLock {
-	t.Helper()
-	l, err := filelock.New(name, append(opts, filelock.WithEngine(newEngine(t, c.endpoints()...)))...)
-	require.NoError(t, err)
-	return l
 }
 
 // TestLeaderKilled: three members, and contenders all the time; the leader is killed

@@ -99,6 +99,14 @@ func (r *referee) contend(ctx context.Context, l *filelock.FileLock, who int, ho
 	}
 }
 
+// newLock makes a lock over a client of its own.
+func newLock(t testing.TB, c *cluster, name string, opts ...filelock.Option) *filelock.FileLock {
+	t.Helper()
+	l, err := filelock.New(name, append(opts, filelock.WithEngine(newEngine(t, c.endpoints()...)))...)
+	require.NoError(t, err)
+	return l
+}
+
 // leader returns which member leads.
 func (c *cluster) leader() int {
 	c.t.Helper()
