@@ -107,6 +107,7 @@ type Ticket interface {
 // A Swapper is a Ticket that can take its place and give up another one in one
 // step.
 type Swapper interface {
+	Ticket
 	// JoinFor is Join, but old, whose turn it is, leaves in the same step, and is
 	// over then. ErrGone: old was gone. After any error old may or may not have left,
 	// and its Leave is next.

@@ -163,7 +163,7 @@ func (p *Passage) Requeue() bool {
 		return false
 	}
 	p.tell(turn.Event{Step: turn.Released, For: time.Since(p.since), Inside: true})
-	p.place.Store(newPlace(next.(engine.Ticket)))
+	p.place.Store(newPlace(next))
 	p.begin(term)
 	return true
 }

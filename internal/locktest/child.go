@@ -166,6 +166,9 @@ func (c *Child) Line() string {
 	return ""
 }
 
+// Lines returns what the child prints, line by line, until it ends.
+func (c *Child) Lines() <-chan string { return c.lines }
+
 // Expect fails the test unless the child's next line is want.
 func (c *Child) Expect(want string) {
 	c.t.Helper()

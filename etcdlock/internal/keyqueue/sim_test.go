@@ -134,7 +134,6 @@ type schedule struct {
 	dead    map[uint64]time.Time            // since when others were seen to be renewed
 	top     uint64                          // the highest token of an exclusive grant
 	left    time.Time                       // when somebody left, or stopped waiting
-	waiting int
 }
 
 func (s *schedule) fails(format string, args ...any) {
