@@ -51,8 +51,8 @@ type Client struct {
 const (
 	// stuck is how long a test waits for what must come.
 	stuck = 20 * time.Second
-	// lateness is how late a call may return.
-	lateness = 20 * time.Millisecond
+	// lateness is how late a call may return, on a machine that is busy.
+	lateness = 200 * time.Millisecond
 	// mustBlock is long enough to say "it blocks".
 	mustBlock = 20 * time.Millisecond
 )
