@@ -18,7 +18,6 @@ import (
 // Config is what the passages of one lock have in common.
 type Config struct {
 	Queue engine.Queue
-	Lease time.Duration
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
 }
