@@ -73,8 +73,8 @@ func pauseInChild(args []string) error {
 		return err
 	}
 	lost := l.Lost()
+	last := time.Now() // it may be stopped as soon as it has said so
 	locktest.Say("held")
-	last := time.Now()
 	for {
 		now, held := time.Now(), l.Held()
 		if now.Sub(last) > time.Second { // it was stopped in between
