@@ -252,14 +252,14 @@ func TestStartAt(t *testing.T) {
 // TestStopEndsBeat: a renewal that nobody answers does not hold up the end.
 func TestStopEndsBeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var beating bool
+		var beating atomic.Bool
 		h := StartAt(func(ctx context.Context) error {
-			beating = true
+			beating.Store(true)
 			<-ctx.Done()
 			return ctx.Err()
 		}, testLease, time.Now(), func(err error) { t.Error(err) })
 		time.Sleep(testLease / 2)
-		require.True(t, beating)
+		require.True(t, beating.Load())
 		began := time.Now()
 		h.Stop()
 		require.Zero(t, time.Since(began))

@@ -2,7 +2,6 @@ package keyqueue
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,9 +35,11 @@ func TestCancelLeavesNothing(t *testing.T) {
 				require.NoError(t, joined.Leave(t.Context()))
 			}
 			time.Sleep(100 * time.Millisecond)
-			require.Empty(t, f.keys, fmt.Sprintf("left after a cancel at %v", limit))
+			keys, _, _ := f.count()
+			require.Zero(t, keys, "left after a cancel at %v", limit)
 			require.NoError(t, e.leases.Close(t.Context()))
-			require.Empty(t, f.leases)
+			_, leases, _ := f.count()
+			require.Zero(t, leases, "left after a cancel at %v", limit)
 		})
 	}
 }

@@ -81,6 +81,13 @@ func (f *fake) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(f.rng.Int64N(int64(most-least)))
 }
 
+// count returns how many keys and leases there are, and writes there were.
+func (f *fake) count() (keys, leases, writes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.keys), len(f.leases), f.writes
+}
+
 // clear ends the weather.
 func (f *fake) clear() {
 	f.mu.Lock()
