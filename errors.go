@@ -57,11 +57,14 @@ var (
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
 	Op   string // "new", "acquire", "try", "acquire shared", "try shared", "release", "witness", "close", "inspect", "reap"
-	Path string // the target
+	Path string // the target; "" where it is no one's, as in AcquireAll with a nil context
 	Err  error
 }
 
 func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("filelock: %s: %s", e.Op, textOf(e.Err))
+	}
 	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
 }
 
@@ -77,34 +80,32 @@ type BusyError struct {
 	// Holder is the holder or, if nobody is known to be inside, the first in the
 	// queue; see its State. Of several who share the lock it is one. Of what keeps out
 	// one who would share it, it is the first that is exclusive, which may wait for
-	// readers itself. Its Path is "" if nobody was there at a second look.
+	// readers itself. Its Path is "" if nobody was there at a second look. Its
+	// process is looked up as by Inspect, so that nobody need inspect the queue to tell a
+	// user whom to ask.
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
 	// of this process count one each.
 	Ahead  int
-	Waited time.Duration
-	Err    error // why the acquisition gave up
+	Waited time.Duration // AcquireAll: for all the locks together
+	// Deadlock says which circle the wait was part of, as in "may be a deadlock: pid 12
+	// waits for /a, which pid 11 holds while it waits for /b, which pid 12 holds", or is
+	// "". Circles among processes of this machine, and among named owners of this
+	// process, are found within two seconds. Among processes it only may be a deadlock:
+	// each of them holds what another one waits for, but perhaps in another goroutine.
+	Deadlock string
+	Err      error // why the acquisition gave up
 
 	shared bool // what was to be acquired
 }
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: ", quote(e.Path))
-	switch {
-	case e.Holder.Path == "":
-		b.WriteString("just released")
-	case e.Holder.State == Inside:
-		fmt.Fprintf(&b, "held by %s", e.Holder)
-	case e.shared && e.Holder.State != Dead: // readers may be inside
-		fmt.Fprintf(&b, "the next writer is %s", e.Holder)
-	case e.Holder.State == Dead: // or it would not be in the way
-		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
-	default:
-		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
+	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released", e.shared), e.Ahead)
+	if e.Deadlock != "" {
+		b.WriteString(e.Deadlock + "; ")
 	}
-	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
 		b.WriteString(textOf(e.Err))
 	} else {
@@ -117,18 +118,26 @@ func (e *BusyError) Unwrap() error { return e.Err }
 
 // MarshalJSON writes the fields, and the reason as text.
 func (e *BusyError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{
+	fields := map[string]any{
 		"op": e.Op, "path": e.Path, "holder": e.Holder, "ahead": e.Ahead,
 		"waited": e.Waited.String(), "error": textOf(e.Err),
-	})
+	}
+	if e.Deadlock != "" {
+		fields["deadlock"] = e.Deadlock
+	}
+	return json.Marshal(fields)
 }
 
 // LogValue is for log/slog.
 func (e *BusyError) LogValue() slog.Value {
-	return slog.GroupValue(
+	fields := []slog.Attr{
 		slog.String("op", e.Op), slog.String("path", e.Path), slog.String("holder", e.Holder.String()),
 		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", textOf(e.Err)),
-	)
+	}
+	if e.Deadlock != "" {
+		fields = append(fields, slog.String("deadlock", e.Deadlock))
+	}
+	return slog.GroupValue(fields...)
 }
 
 // textOf is an error's message as a part of another one; nil has none. The

@@ -146,6 +146,7 @@ var steps = [...]struct {
 	turn.Skipped:   {"skip", slog.LevelDebug},
 	turn.LostTurn:  {"lost", slog.LevelWarn},
 	turn.Abandoned: {"left behind", slog.LevelWarn},
+	turn.Circular:  {"deadlock", slog.LevelWarn},
 }
 
 // observe logs what happens to a passage.
@@ -178,6 +179,8 @@ func (j *journal) observe(e turn.Event) {
 		fields = append(fields, slog.Duration("waited", e.For))
 	case turn.Released:
 		fields = append(fields, slog.Duration("held", e.For))
+	case turn.Circular:
+		fields = append(fields, slog.String("circle", e.Circle))
 	}
 	if e.Err != nil {
 		why := e.Err

@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 // An Owner is an identity that the caller gives to a line of work: goroutines
@@ -76,7 +77,9 @@ type grant struct {
 	holds   int
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
-	seen *turn.Report // what stood in the way when an attempt failed
+	seen   *turn.Report // what stood in the way when an attempt failed
+	circle string       // what its wait was found to be part of; guarded by the line's mutex while it waits
+	notice *notice      // of an attempt whose caller wants to see it wait; nil: it does not
 }
 
 // adopt makes o, whom nobody knows yet, the owner of what is granted.
@@ -96,6 +99,7 @@ func (g *grant) claim(ctx context.Context) (*grant, error) {
 		if settled == nil {
 			return current, err
 		}
+		g.notice.begin()
 		select {
 		case <-settled:
 		case <-ctx.Done():
@@ -113,6 +117,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	defer o.mu.Unlock()
 	current = o.current(g.cfg.Site)
 	if current == nil {
+		g.notice.follow(g.line, g)
 		return o.register(g), nil, nil
 	}
 	if current.passage == nil {
@@ -128,6 +133,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		if current.settled == nil {
 			current.settled = make(chan struct{})
 		}
+		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
 	upgrade := current.Shared() && !g.Shared()
@@ -161,6 +167,33 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 		}
 	}
 	return current
+}
+
+// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
+// nil owner holds nothing.
+func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
+	if o == nil {
+		return false, false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := o.current(queue)
+	if g == nil || g.passage == nil || g.passage.Lost() {
+		return false, false
+	}
+	return true, g.Shared()
+}
+
+// queues returns the queues whose locks o holds.
+func (o *Owner) queues() (held []waitfor.Queue) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range o.grants {
+		if g.passage != nil {
+			held = append(held, waitfor.Queue{Dir: g.cfg.Queue.Dir, Prefix: g.cfg.Queue.Prefix})
+		}
+	}
+	return held
 }
 
 // register notes a new attempt. o.mu is held.
@@ -229,15 +262,31 @@ func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error
-	if g.try {
+	switch {
+	case g.try:
 		err = p.Try(ctx)
-	} else {
+	case g.notice != nil:
+		err = g.waitSeen(ctx, p)
+	default:
 		err = p.Wait(ctx)
 	}
 	if err != nil {
 		g.saw(p.Report())
 	}
 	return err
+}
+
+func (g *grant) waitSeen(ctx context.Context, p turn.Passage) error {
+	if o, ok := p.(turn.Observable); ok {
+		o.OnWait(g.notice.begin)
+		defer o.OnWait(nil) // others may wait there next
+	}
+	return p.Wait(ctx)
+}
+
+func (g *grant) Queued() {
+	deadlocks.arm()
+	g.notice.begin()
 }
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.

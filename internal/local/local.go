@@ -32,6 +32,8 @@ type Attempt interface {
 	// Wait returns nil when it is the passage's turn. After an error that is
 	// resumable at the passage, another goroutine may go on waiting there.
 	Wait(ctx context.Context, p turn.Passage) error
+	// Queued is called when the attempt begins to wait in the line. It must not block.
+	Queued()
 	// Behind is called once when the attempt fails in the line: front is where
 	// the line's leader waits or what its holder holds, if any, and goroutines
 	// is how many are ahead.
@@ -49,6 +51,7 @@ type Line struct {
 	busy    bool         // somebody leads, leaves, or holds alone
 	shared  bool         // who is busy is a reader
 	front   turn.Passage // where the leader waits, or what who holds alone holds
+	leader  Attempt      // who waits there; nil: nobody
 	first   time.Time    // when it came to the head; zero: not yet, since the line was last free
 	waiters waiters
 	parties []party // of the readers that are inside
@@ -102,6 +105,7 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 	w, bubbled := l.waiterFor(a)
 	l.waiters.push(w)
 	l.mu.Unlock()
+	a.Queued()
 	t, ok := l.await(ctx, w)
 	if w.attempt = nil; !bubbled {
 		idle.Put(w)
@@ -184,6 +188,21 @@ func (l *Line) Waiting() int {
 	return l.waiters.n
 }
 
+// Waits calls f for each goroutine that waits: for the one that leads, if it does, and
+// for those in line. It returns what the line has, or waits for, at its front. None of
+// them goes on meanwhile, so f must be quick, and must not use the line.
+func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leader != nil {
+		f(l.leader)
+	}
+	for w := l.waiters.first; w != nil; w = w.next {
+		f(w.attempt)
+	}
+	return l.front, len(l.parties) > 0 || l.front != nil && l.leader == nil
+}
+
 // Report says what is ahead of one who would come now, with so many more ahead
 // of it in this process.
 func (l *Line) Report(more int) (r turn.Report) {
@@ -194,6 +213,15 @@ func (l *Line) Report(more int) (r turn.Report) {
 	}
 	r.Ahead += more
 	return r
+}
+
+// Ahead returns what is between an attempt and its turn: where the line's leader waits
+// or what its holder holds, nil if there is none just now, and how many goroutines are
+// ahead; for the leader itself that is 0.
+func (l *Line) Ahead(a Attempt) (front turn.Passage, goroutines int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.front, l.waiters.place(a)
 }
 
 // decline passes on what came too late; others are behind us.
@@ -216,12 +244,13 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 		}
 	}
 	l.mu.Lock()
-	l.front = p
+	l.front, l.leader = p, a
 	l.mu.Unlock()
 	err := a.Wait(ctx, p)
 	switch {
 	case err == nil:
 		l.mu.Lock()
+		l.leader = nil
 		if l.first = time.Now(); a.Shared() {
 			l.admit(p)
 		}
@@ -258,7 +287,7 @@ func withLeaving(err, leaving error) error {
 func (l *Line) abdicate(p turn.Passage, shared bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.front = nil
+	l.front, l.leader = nil, nil
 	return l.handOn(p, shared)
 }
 

@@ -11,6 +11,7 @@
 //	                with what is remembered (memory.go), remove it if it is dead
 //	      Watch     wait for the nearest to change (watch.go), and now and then
 //	                for what no event tells: stalled and dead owners (patrol.go)
+//	  Survey        who is ahead, for those who want to see it meanwhile (survey.go)
 //	      ticketdir the files
 //	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
 package passage
@@ -54,6 +55,9 @@ type Config struct {
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
+	// OnWatch is called whenever a passage begins to watch a ticket ahead, unless it is
+	// nil. It must not block.
+	OnWatch func()
 }
 
 // Site is what all passages of this process through one queue share.
@@ -152,15 +156,19 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
+	onWait   atomic.Pointer[func()] // see OnWait
+	sighting sighting
+
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
-	_ turn.Passage   = (*Passage)(nil)
-	_ turn.Witnessed = (*Passage)(nil)
-	_ turn.Requeuer  = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
+	_ turn.Observable = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.
@@ -416,6 +424,10 @@ func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
 func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
+
+// Ticket returns the name of the own ticket, "" before there is one. It is safe to call
+// at any time.
+func (p *Passage) Ticket() string { return p.contender.Own().Name }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {

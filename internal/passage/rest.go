@@ -26,6 +26,7 @@ type rest struct {
 	mu     sync.Mutex
 	place  *place      // nil: there is none, or it is in use
 	mode   fs.FileMode // of its ticket
+	label  string      // of its ticket
 	shared bool        // its kind
 	timer  idle.Timer
 	linger time.Duration // that the timer goes by
@@ -89,7 +90,7 @@ func (s *Site) comeBack(cfg *Config) (pl, unfit *place) {
 	}
 	s.rest.mu.Lock()
 	pl, doubt, shared := s.rest.place, s.rest.doubt, s.rest.shared
-	if pl != nil && s.rest.mode != cfg.Queue.Mode {
+	if pl != nil && (s.rest.mode != cfg.Queue.Mode || s.rest.label != cfg.Queue.Label) {
 		pl = nil // it is removed as anybody else's would be
 	}
 	if pl != nil {
@@ -113,7 +114,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 		s.rest.vain = 0
 	}
 	old := s.rest.place
-	s.rest.place, s.rest.mode, s.rest.shared = pl, cfg.Queue.Mode, cfg.Queue.Shared
+	s.rest.place, s.rest.mode, s.rest.label, s.rest.shared = pl, cfg.Queue.Mode, cfg.Queue.Label, cfg.Queue.Shared
 	if s.rest.linger != cfg.Linger {
 		s.rest.linger, s.rest.timer.Expire = cfg.Linger, s.expire
 		s.rest.timer.Hurry(cfg.Linger / 2)
@@ -124,7 +125,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 	}
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
-	if old != nil { // of a lock with another mode, or of readers beside these
+	if old != nil { // of a lock with another mode or label, or of readers beside these
 		_ = old.leave()
 	}
 }

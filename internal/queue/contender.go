@@ -27,6 +27,8 @@ type Contender struct {
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
 	below []Ticket // the lower ones that do not conflict, as the deciding listing had them
+	// placed: the doorway is behind us, and ahead says who is ahead.
+	placed bool
 
 	passed []Ticket // lower ones that rest, to be looked at before entering
 }
@@ -50,7 +52,7 @@ func (c *Contender) Share() { c.shared = true }
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead, c.below = dir, false, nil, Ticket{}, nil, nil
+	c.dir, c.final, c.failed, c.own, c.ahead, c.below, c.placed = dir, false, nil, Ticket{}, nil, nil, false
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
@@ -69,6 +71,14 @@ func (c *Contender) AllAhead() []Ticket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.ahead)
+}
+
+// Placed returns the own ticket and those known to be ahead of it, in order, and
+// reports whether that is so: in the doorway nobody knows yet.
+func (c *Contender) Placed() (own Ticket, ahead []Ticket, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own, slices.Clone(c.ahead), c.placed
 }
 
 // Below returns the tickets that may be below the own one, in order: those ahead and,
@@ -132,7 +142,14 @@ func (c *Contender) Join() error {
 func (c *Contender) setAhead(ts []Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead = ts
+	c.ahead, c.placed = ts, true
+}
+
+// displace undoes setAhead.
+func (c *Contender) displace() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead, c.placed = nil, false
 }
 
 func (c *Contender) setBelow(ts []Ticket) {
