@@ -101,16 +101,19 @@ func (p *Passage) orRemembered(found turn.Report) turn.Report {
 	return p.Report()
 }
 
+// openToSurvey is a variable for the tests of servers that do not answer.
+var openToSurvey = ticketdir.Open
+
 // sight looks which of the tickets that this one waits for are still ahead: a
 // newcomer, wherever its number is in its doorway, ends behind us (R2). Those that
 // rest are in nobody's way. The report is not known where nobody is ahead, since
 // the turn is about to come, or where that cannot be seen.
 func (p *Passage) sight(s *sighting) (r turn.Report) {
-	own, ahead, placed := p.contender.Placed()
-	if !placed {
+	own, ahead := p.contender.Standing()
+	if len(ahead) == 0 {
 		return r
 	}
-	v, err := ticketdir.Open(p.cfg.Queue)
+	v, err := openToSurvey(p.cfg.Queue)
 	if err != nil {
 		return r
 	}

@@ -27,8 +27,6 @@ type Contender struct {
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
 	below []Ticket // the lower ones that do not conflict, as the deciding listing had them
-	// placed: the doorway is behind us, and ahead says who is ahead.
-	placed bool
 
 	passed []Ticket // lower ones that rest, to be looked at before entering
 }
@@ -52,7 +50,7 @@ func (c *Contender) Share() { c.shared = true }
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead, c.below, c.placed = dir, false, nil, Ticket{}, nil, nil, false
+	c.dir, c.final, c.failed, c.own, c.ahead, c.below = dir, false, nil, Ticket{}, nil, nil
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
@@ -73,12 +71,12 @@ func (c *Contender) AllAhead() []Ticket {
 	return slices.Clone(c.ahead)
 }
 
-// Placed returns the own ticket and those known to be ahead of it, in order, and
-// reports whether that is so: in the doorway nobody knows yet.
-func (c *Contender) Placed() (own Ticket, ahead []Ticket, ok bool) {
+// Standing returns the own ticket and those known to be ahead of it, in order: none in
+// the doorway, when nobody knows yet.
+func (c *Contender) Standing() (own Ticket, ahead []Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.own, slices.Clone(c.ahead), c.placed
+	return c.own, slices.Clone(c.ahead)
 }
 
 // Below returns the tickets that may be below the own one, in order: those ahead and,
@@ -142,14 +140,7 @@ func (c *Contender) Join() error {
 func (c *Contender) setAhead(ts []Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead, c.placed = ts, true
-}
-
-// displace undoes setAhead.
-func (c *Contender) displace() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead, c.placed = nil, false
+	c.ahead = ts
 }
 
 func (c *Contender) setBelow(ts []Ticket) {

@@ -124,7 +124,7 @@ func (c *Contender) again() error {
 		return err
 	}
 	c.setOwn(Ticket{Name: c.own.Name, Number: n})
-	c.displace()
+	c.setAhead(nil)
 	c.setBelow(nil)
 	c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil
 	return nil

@@ -1,0 +1,172 @@
+package filelock_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/locktest"
+)
+
+func init() { locktest.Register("onlooker", onlookerChild) }
+
+// onlookerChild is holdChild, and says how many are ahead of it, and who the holder
+// is, whenever that has changed.
+func onlookerChild(args []string) error {
+	last := ""
+	l, err := filelock.New(args[0], filelock.WithPollInterval(quickly), filelock.WithOnWait(func(w filelock.Wait) {
+		if now := fmt.Sprintf("sees %d %d", w.Ahead, w.Holder.PID); now != last {
+			locktest.Say("%s", now)
+			last = now
+		}
+	}))
+	if err != nil {
+		return err
+	}
+	return holdUntilTold(l)
+}
+
+// TestOnWaitAcrossProcesses: of 16 processes behind a holder each sees every change of
+// the one inside and of its own position, and nothing that was not so.
+func TestOnWaitAcrossProcesses(t *testing.T) {
+	const onlookers = 16
+	onEach(t, func(t *testing.T, dir string) {
+		requireOneKernel(t, dir)
+		path := filepath.Join(dir, "target")
+		var children []*locktest.Child
+		for i := range onlookers + 1 {
+			children = append(children, locktest.Start(t, "onlooker", path))
+			if i == 0 {
+				children[0].Expect("held")
+			} else {
+				children[i].Expect(fmt.Sprintf("sees %d %d", i, children[0].Pid()))
+			}
+		}
+		for holder, c := range children {
+			c.Go()
+			c.Expect("released")
+			for i, behind := range children[holder+1:] {
+				if i == 0 {
+					behind.Expect("held")
+				} else {
+					behind.Expect(fmt.Sprintf("sees %d %d", i, children[holder+1].Pid()))
+				}
+			}
+			c.Done()
+		}
+		requireNoTickets(t, dir)
+	})
+}
+
+// TestOnWaitVerdict: what becomes of the holder is told, though the queue does not move.
+func TestOnWaitVerdict(t *testing.T) {
+	path := target(t)
+	requireOneKernel(t, filepath.Dir(path))
+	holder := locktest.Start(t, "bequeath", path)
+	heir, err := strconv.Atoi(holder.Line())
+	require.NoError(t, err)
+	process, err := os.FindProcess(heir)
+	require.NoError(t, err)
+	t.Cleanup(func() { process.Kill() })
+	l, waits := observed(t, path)
+	done := start(func() error { return l.Acquire(context.Background()) })
+
+	w := requireWait(t, waits, 1)
+	require.Equal(t, []any{filelock.Inside, holder.Pid(), false, 0}, []any{w.Holder.State, w.Holder.PID, w.Holder.Stopped, w.Holder.Heir})
+	require.NotEmpty(t, w.Holder.Command)
+	require.NotEmpty(t, w.Holder.User)
+	stop(t, holder)
+	w = requireWait(t, waits, 1)
+	require.True(t, w.Holder.Stopped)
+	require.Contains(t, w.String(), "the process is stopped")
+	require.NotEmpty(t, w.Holder.Command)
+	require.NoError(t, holder.Cmd.Process.Signal(syscall.SIGCONT))
+	require.False(t, requireWait(t, waits, 1).Holder.Stopped)
+	holder.Kill()
+	w = requireWait(t, waits, 1)
+	require.Equal(t, heir, w.Holder.Heir)
+	require.NotEmpty(t, w.Holder.Command)
+	require.NoError(t, process.Kill())
+	require.NoError(t, result(t, done))
+	require.Empty(t, waits)
+	require.NoError(t, l.Unlock())
+}
+
+// TestOnWaitTurns: those who have left and rest at the tail, or wait there again, are
+// not ahead, wherever their tickets were.
+func TestOnWaitTurns(t *testing.T) {
+	dir := t.TempDir()
+	requireTurns(t, dir)
+	r := &row{t: t, path: filepath.Join(dir, "target")}
+	linger := filelock.WithLinger(time.Hour)
+	r.join(linger)
+	r.holds(0)
+	r.join(linger)
+	settled(t, r.path, 2)
+	for range 2 { // from here on they come back to their tickets
+		r.leaves(0)
+		r.holds(1)
+		r.again(0)
+		settled(t, r.path, 2)
+		r.leaves(1)
+		r.holds(0)
+		r.again(1)
+		settled(t, r.path, 2)
+	}
+	r.leaves(0) // and rests at the tail
+	r.holds(1)
+	queued(t, dir, 2)
+	l, waits := observed(t, r.path, linger)
+	l.OwnLine()
+	done := start(func() error { return l.Acquire(t.Context()) })
+	requireWait(t, waits, 1)
+	r.again(0) // behind us
+	settled(t, r.path, 3)
+	behind, behindWaits := observed(t, r.path, linger)
+	behind.OwnLine()
+	next := start(func() error { return behind.Acquire(t.Context()) })
+	requireWait(t, behindWaits, 3)
+	r.leaves(1)
+	require.NoError(t, result(t, done))
+	r.again(1) // behind all
+	awaitAhead(t, behindWaits, 2)
+	require.NoError(t, l.Unlock())
+	r.holds(0)
+	awaitAhead(t, behindWaits, 1)
+	require.Empty(t, waits, "the ticket of one that rests is in nobody's way")
+	r.leaves(0)
+	require.NoError(t, result(t, next))
+	require.NoError(t, behind.Unlock())
+	r.holds(1)
+	r.leaves(1)
+	require.NoError(t, l.Close())
+	requireNoTickets(t, dir)
+}
+
+// TestOnWaitCrowd: locks with the option and without it, that wait for goroutines and
+// for files, in bubbles and outside.
+func TestOnWaitCrowd(t *testing.T) {
+	path := target(t)
+	inBubbles(t, func(t *testing.T) {
+		look := filelock.WithOnWait(func(w filelock.Wait) {
+			if w.Ahead < 1 || w.Position != w.Ahead+1 || w.Path == "" {
+				t.Errorf("%v", w)
+			}
+		})
+		l := newLock(t, path, look)
+		l.OwnLine()
+		crowd(t, l, look)
+		blind := newLock(t, path)
+		crowd(t, blind, look, filelock.WithPollInterval(quickly))
+		require.NoError(t, l.Close())
+	})
+	requireNoTickets(t, filepath.Dir(path))
+}
