@@ -166,7 +166,9 @@ func TestBequeath(t *testing.T) {
 					entered := enters(t, path)
 					b.Go()
 					b.Expect("bequeathed, held: false")
-					if !lives {
+					if lives { // and does nothing itself for those who wait
+						require.NoError(t, b.Cmd.Process.Signal(syscall.SIGSTOP))
+					} else {
 						b.dies(t)
 					}
 					q, err := filelock.Inspect(path)

@@ -55,6 +55,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -84,6 +85,7 @@ type FileLock struct {
 	cfg     config
 	site    *site
 	line    *local.Line
+	peers   *flockpeer.File // nil: there are none
 	passage passage.Config
 	log     journal
 
@@ -123,7 +125,10 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, bubbled: bubble.Inside()})
+	if l.peers, err = cfg.peersOf(l.site, target); err != nil {
+		return nil, err
+	}
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, peers: l.peers, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
@@ -325,7 +330,7 @@ func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
 	}
 	h := l.newHold()
 	own := h.grant
-	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}
+	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, peers: l.peers, cfg: &l.passage}
 	g, err := own.claim(ctx)
 	if g == own {
 		err = l.enter(ctx, g, began)
@@ -404,7 +409,9 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 		seen = *g.seen
 	}
 	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
-	if first, ok := passage.First(&l.passage, seen); ok {
+	if seen.First.FlockPeer {
+		busy.Holder = newTicket(seen.First)
+	} else if first, ok := passage.First(&l.passage, seen); ok {
 		busy.Holder = newTicket(first)
 	}
 	return busy

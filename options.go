@@ -34,6 +34,8 @@ type config struct {
 	lease      time.Duration
 	reentrant  bool
 	plainPeers bool
+	flockPeers bool
+	flockFile  string // "": the target
 	createDirs bool
 	queueDir   string
 	mode       fs.FileMode

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
@@ -68,6 +69,7 @@ type grant struct {
 	owner     *Owner // nil: nobody is named
 	reentrant bool
 	line      *local.Line
+	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
 
@@ -132,7 +134,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant:
+	case g.reentrant && g.peers == current.peers:
 		current.holds++
 		return current, nil, nil
 	case g.try:
@@ -217,7 +219,13 @@ func (g *grant) lastHold() bool {
 
 // The methods below make a grant a local.Attempt.
 
-func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
+func (g *grant) New() turn.Passage {
+	p := passage.New(g.cfg)
+	if g.peers == nil {
+		return p
+	}
+	return g.peers.Through(p, flockpeer.Exclusive, g.cfg.Observe)
+}
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error

@@ -6,6 +6,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -18,6 +19,7 @@ type site struct {
 
 	mu    sync.Mutex
 	lines map[lineKey]*local.Line
+	peers map[string]*flockpeer.File // what peers lock, by path
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in
@@ -25,6 +27,7 @@ type site struct {
 type lineKey struct {
 	lease      time.Duration
 	plainPeers bool
+	peers      *flockpeer.File
 	// bubbled: of locks that were made in bubbles of testing/synctest. They share
 	// no channel with others, and so wait for these as for other processes.
 	bubbled bool
@@ -43,7 +46,7 @@ func siteOf(q ticketdir.Queue) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{lines: map[lineKey]*local.Line{}}
+	s := &site{lines: map[lineKey]*local.Line{}, peers: map[string]*flockpeer.File{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s

@@ -55,8 +55,11 @@ type Ticket struct {
 	Shared bool          // waits for exclusive tickets only
 	Lease  time.Duration // 0 is none
 	Plain  bool          // of a program that follows the plain rule
-	State  State
-	Reason string // why State is what it is
+	// FlockPeer: this is no ticket, but a program that has a flock on the file Path;
+	// see WithFlockPeers. Its PID is 0 where it cannot be seen, and Queued is zero.
+	FlockPeer bool
+	State     State
+	Reason    string // why State is what it is
 
 	// Heir is a process that has inherited the lock, where the owner is gone and
 	// that one can be seen: from Inspect only.
@@ -74,7 +77,7 @@ type Ticket struct {
 func newTicket(c turn.Contender) Ticket {
 	return Ticket{
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
-		State: states[c.State], Reason: c.Reason,
+		FlockPeer: c.FlockPeer, State: states[c.State], Reason: c.Reason,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
 	}
 }
@@ -85,6 +88,9 @@ var states = map[turn.State]State{
 
 // String describes the ticket in a few words.
 func (t Ticket) String() string {
+	if t.FlockPeer {
+		return t.peerString()
+	}
 	who := fmt.Sprintf("%s pid %d", quote(t.Host), t.PID)
 	if t.self {
 		who = "this process"
@@ -113,12 +119,13 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Shared  bool      `json:"shared,omitempty"`
 		Lease   string    `json:"lease,omitempty"`
 		Plain   bool      `json:"plain,omitempty"`
+		Flock   bool      `json:"flock_peer,omitempty"`
 		State   State     `json:"state"`
 		Reason  string    `json:"reason"`
 		Heir    int       `json:"heir,omitempty"`
 		Command string    `json:"command,omitempty"`
 		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.

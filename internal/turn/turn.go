@@ -105,8 +105,11 @@ type Contender struct {
 	Shared bool
 	Lease  time.Duration
 	Plain  bool // it follows the plain rule
-	State  State
-	Reason string // why State is what it is
+	// FlockPeer: it is in no queue, but has a flock on the file ID. Its PID is 0 where
+	// it cannot be seen.
+	FlockPeer bool
+	State     State
+	Reason    string // why State is what it is
 
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
