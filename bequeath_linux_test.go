@@ -176,6 +176,7 @@ func TestBequeath(t *testing.T) {
 					holder, ok := q.Holder()
 					require.True(t, ok)
 					assert.Equal(t, filelock.Inside, holder.State)
+					assert.Contains(t, b.heirs, holder.Heir)
 					for i, pid := range b.heirs {
 						requireBlocks(t, entered)
 						require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
@@ -428,4 +429,85 @@ func TestBequeathStorm(t *testing.T) {
 	require.EqualValues(t, goroutines*rounds, guard.Holds())
 	queued(t, dir, 0)
 	require.True(t, slices.Equal(tickets(t, dir), nil))
+}
+
+func init() {
+	locktest.Register("bequeath again and again", bequeathAgainChild)
+	locktest.Register("guarded heir", guardedHeirChild)
+}
+
+// bequeathAgainChild takes the lock and leaves it to a child of its own, so many
+// times. Only the children are ever inside.
+func bequeathAgainChild(args []string) error {
+	path, file := args[0], args[1]
+	rounds, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	l, err := filelock.New(path)
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var heirs []*exec.Cmd
+	for range rounds {
+		if err := l.Acquire(context.Background()); err != nil {
+			return err
+		}
+		witness, err := l.Witness()
+		if err != nil {
+			return err
+		}
+		heir := exec.Command(exe)
+		heir.Env = append(os.Environ(), fmt.Sprintf("%s=[%q,%q]", locktest.ChildEnv, "guarded heir", file))
+		heir.ExtraFiles = []*os.File{witness}
+		if err := heir.Start(); err != nil {
+			return err
+		}
+		if err := errors.Join(witness.Close(), l.Bequeath()); err != nil {
+			return err
+		}
+		heirs = append(heirs, heir)
+	}
+	for _, heir := range heirs {
+		if err := heir.Wait(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func guardedHeirChild(args []string) error {
+	guard, err := locktest.OpenGuard(args[0])
+	if err != nil {
+		return err
+	}
+	guard.Enter()
+	time.Sleep(time.Millisecond)
+	guard.Leave()
+	return nil
+}
+
+// TestBequeathProcesses: the heirs of several processes are inside one after the other.
+func TestBequeathProcesses(t *testing.T) {
+	onEach(t, func(t *testing.T, dir string) {
+		path, file := filepath.Join(dir, "target"), filepath.Join(dir, "guard")
+		guard, err := locktest.OpenGuard(file)
+		require.NoError(t, err)
+		const processes, rounds = 4, 10
+		var all []*locktest.Child
+		for range processes {
+			all = append(all, locktest.Start(t, "bequeath again and again", path, file, rounds))
+		}
+		for _, c := range all {
+			c.Done()
+		}
+		require.EqualValues(t, processes*rounds, guard.Holds())
+		require.Zero(t, guard.Overlaps())
+		acquire(t, newLock(t, path))
+		require.Len(t, tickets(t, dir), 1, "of the heirs none is left")
+	})
 }

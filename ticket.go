@@ -61,8 +61,8 @@ type Ticket struct {
 	State     State
 	Reason    string // why State is what it is
 
-	// Heir is a process that has inherited the lock, where the owner is gone and
-	// that one can be seen: from Inspect only.
+	// Heir is a process that has inherited the lock, where the owner is gone or has
+	// bequeathed it, and that one can be seen: from Inspect only.
 	Heir int
 	// Command and User are the owner's, or the heir's, for display: from Inspect
 	// only, and only where its process can be seen from this one.
@@ -146,12 +146,18 @@ func (t *Ticket) fillProcess() {
 	switch liveness.Ask(t.PID, t.start) {
 	case liveness.ProcessRuns, liveness.ProcessStopped:
 		t.Command, t.User = liveness.Describe(t.PID)
+		if t.State == Inside && liveness.LetGo(t.PID, t.Path) { // see Bequeath
+			t.fillHeir()
+		}
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
-		if t.State != Inside {
-			return
+		if t.State == Inside {
+			t.fillHeir()
 		}
-		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
-			t.Command, t.User = liveness.Describe(t.Heir)
-		}
+	}
+}
+
+func (t *Ticket) fillHeir() {
+	if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
+		t.Command, t.User = liveness.Describe(t.Heir)
 	}
 }
