@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/liveness"
 	"github.com/filelock-go/filelock/internal/locktest"
 )
 
@@ -383,52 +383,58 @@ func TestBequeathLost(t *testing.T) {
 }
 
 // TestBequeathStorm: heirs that hold the lock for moments, and others that acquire
-// it meanwhile: never two, and nothing is left.
+// it meanwhile, few, and so many that they wait for bells: never two, nobody waits
+// for ever, who has nothing to poll for, and nothing is left.
 func TestBequeathStorm(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "target")
-	guard, err := locktest.OpenGuard(filepath.Join(dir, "guard"))
-	require.NoError(t, err)
-	const goroutines, rounds = 4, 50
-	var all []<-chan error
-	for g := range goroutines {
-		all = append(all, start(func() error {
-			l, err := filelock.New(path)
-			if err != nil {
-				return err
+	for _, goroutines := range []int{4, 24} {
+		t.Run(strconv.Itoa(goroutines), func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "target")
+			guard, err := locktest.OpenGuard(filepath.Join(dir, "guard"))
+			require.NoError(t, err)
+			rounds := 240 / goroutines
+			var all []<-chan error
+			for g := range goroutines {
+				l := newLock(t, path, filelock.WithPollInterval(time.Hour))
+				if g%4 != 0 {
+					l.OwnLine()
+				}
+				all = append(all, start(func() error {
+					for range rounds {
+						if err := holdAsHeir(l, guard); err != nil {
+							return err
+						}
+					}
+					return nil
+				}))
 			}
-			if g%2 == 0 {
-				l.OwnLine()
+			for _, c := range all {
+				require.NoError(t, result(t, c))
 			}
-			for range rounds {
-				if err := l.Acquire(context.Background()); err != nil {
-					return err
-				}
-				guard.Enter()
-				f, err := l.Witness()
-				if err != nil {
-					return err
-				}
-				if err := l.Bequeath(); err != nil {
-					return err
-				}
-				if guard.Leave(); g%2 == 0 {
-					time.Sleep(time.Millisecond)
-				}
-				if err := f.Close(); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
+			require.Zero(t, guard.Overlaps())
+			require.EqualValues(t, goroutines*rounds, guard.Holds())
+			queued(t, dir, 0)
+		})
 	}
-	for _, c := range all {
-		require.NoError(t, result(t, c))
+}
+
+// holdAsHeir takes the lock, bequeaths it to this very process, and is inside some
+// time longer.
+func holdAsHeir(l *filelock.FileLock, guard *locktest.Guard) error {
+	if err := l.Acquire(context.Background()); err != nil {
+		return err
 	}
-	require.Zero(t, guard.Overlaps())
-	require.EqualValues(t, goroutines*rounds, guard.Holds())
-	queued(t, dir, 0)
-	require.True(t, slices.Equal(tickets(t, dir), nil))
+	guard.Enter()
+	f, err := l.Witness()
+	if err != nil {
+		return err
+	}
+	if err := l.Bequeath(); err != nil {
+		return err
+	}
+	time.Sleep(time.Microsecond)
+	guard.Leave()
+	return f.Close()
 }
 
 func init() {
@@ -510,4 +516,72 @@ func TestBequeathProcesses(t *testing.T) {
 		acquire(t, newLock(t, path))
 		require.Len(t, tickets(t, dir), 1, "of the heirs none is left")
 	})
+}
+
+func init() { worldMains["bequeath"] = worldBequeath }
+
+// worldBequeath leaves the lock to a command, and lives on.
+func worldBequeath(w world, args []string) error {
+	l, _, err := w.open(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	if err := l.Acquire(context.Background()); err != nil {
+		return err
+	}
+	witness, err := l.Witness()
+	if err != nil {
+		return err
+	}
+	heir := exec.Command("/proc/self/exe") // another user may not see the program's path
+	heir.Env = append(os.Environ(), locktest.ChildEnv+`=["idle"]`)
+	heir.ExtraFiles = []*os.File{witness}
+	if err := heir.Start(); err != nil {
+		return err
+	}
+	if err := errors.Join(witness.Close(), l.Bequeath()); err != nil {
+		return err
+	}
+	locktest.Say("bequeathed")
+	locktest.Gate()
+	if err := heir.Process.Kill(); err != nil {
+		return err
+	}
+	locktest.Say("the heir is killed")
+	locktest.Gate()
+	return nil
+}
+
+// TestBequeathToOtherUsers: a user who may not remove the ticket, or see its locks,
+// does not enter beside the heir, and enters within seconds after it: the one who
+// bequeathed the lock removes the ticket.
+func TestBequeathToOtherUsers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		mode  uint32
+		owner world
+	}{
+		"sticky directory": {sticky, world{UID: alice}},
+		"hidden ticket":    {0o777, world{UID: alice, Mode: 0o600}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rivals := world{UID: bob}
+			requireWorld(t, tt.owner, rivals)
+			dir := shared(t, tt.mode)
+			path := filepath.Join(dir, "target")
+			_, file := watched(t)
+			owner := inWorld(t, tt.owner, "bequeath", path, file)
+			owner.Expect("bequeathed")
+			rival := inWorld(t, rivals, "visit", path, file)
+			queued(t, dir, 2)
+			require.True(t, rival.Silent(liveness.Grace+300*time.Millisecond), "it entered beside the heir")
+			owner.Go()
+			owner.Expect("the heir is killed")
+			began := time.Now()
+			rival.Expect("held")
+			t.Logf("entered %v after the heir was killed", time.Since(began))
+			rival.Go()
+			rival.Expect("released")
+		})
+	}
 }
