@@ -110,18 +110,20 @@ type estate struct {
 
 func (e estate) later(after time.Duration) {
 	time.AfterFunc(after, func() {
-		if !e.settled() {
+		if !settled(e.queue, e.name) {
 			e.later(min(2*after, e.rarely))
 		}
 	})
 }
 
-func (e estate) settled() bool {
-	v, err := ticketdir.Open(e.queue)
+// settled removes a ticket that was left to heirs if none is left, and reports whether
+// it is gone. It is a variable for tests of when that is asked.
+var settled = func(q ticketdir.Queue, name string) bool {
+	v, err := ticketdir.Open(q)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist) // and so is the ticket
 	}
 	defer v.Close()
-	held, err := v.RemoveUnheld(e.name)
+	held, err := v.RemoveUnheld(name)
 	return err == nil && !held
 }

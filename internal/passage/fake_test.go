@@ -225,6 +225,7 @@ type fakeDir struct {
 	swept     bool // the own ticket is gone
 	shared    bool // others have the witness
 	heirs     bool // and still have it when the ticket is bequeathed
+	tidied    bool // others remove it after them
 	others    []queue.Ticket
 
 	mu    sync.Mutex
@@ -299,7 +300,7 @@ func (d *fakeDir) MayRest() bool               { return d.oneKernel }
 func (d *fakeDir) Witness() (*os.File, error)  { return nil, d.called("witness") }
 func (d *fakeDir) Shared() bool                { return d.shared }
 func (d *fakeDir) Bequeath() (bool, error)     { return d.heirs, d.called("bequeath") }
-func (d *fakeDir) Tidied() bool                { return false }
+func (d *fakeDir) Tidied() bool                { return d.tidied }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	return ts, d.called("remaining")
