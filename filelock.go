@@ -58,6 +58,7 @@ import (
 
 	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/fence"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -87,9 +88,10 @@ type FileLock struct {
 	cfg     config
 	site    *site
 	line    *local.Line
+	peers   *flockpeer.File // nil: there are none
 	passage passage.Config
 	sharing passage.Config // the same for those who share it
-	fence   *fence.Record // nil without WithFencing
+	fence   *fence.Record  // nil without WithFencing
 	log     journal
 
 	mu    sync.Mutex
@@ -128,7 +130,10 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q, target)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, bubbled: bubble.Inside()})
+	if l.peers, err = cfg.peersOf(l.site, target); err != nil {
+		return nil, err
+	}
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, peers: l.peers, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages, OnWatch: deadlocks.arm,
@@ -358,7 +363,8 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	h := l.newHold()
 	own := h.grant
 	*own = grant{
-		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, cfg: l.passages(r.shared), notice: r.notice,
+		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, peers: l.peers,
+		cfg: l.passages(r.shared), notice: r.notice,
 	}
 	if r.notice != nil {
 		r.notice.follow(l.line, own)
@@ -467,7 +473,10 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	busy := &BusyError{
 		Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Deadlock: g.circle, Err: err, shared: g.Shared(),
 	}
-	if first, ok := passage.First(g.cfg, seen); ok {
+	if seen.First.FlockPeer {
+		busy.Holder = newTicket(seen.First)
+		busy.Holder.fillOwner(nil)
+	} else if first, ok := passage.First(g.cfg, seen); ok {
 		busy.Holder = newTicket(first)
 		busy.Holder.fillOwner(nil)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
@@ -70,6 +71,7 @@ type grant struct {
 	reentrant bool
 	batch     time.Duration
 	line      *local.Line
+	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
 	token     uint64       // for fencing; 0: none
@@ -141,7 +143,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant && !upgrade:
+	case g.reentrant && !upgrade && g.peers == current.peers:
 		current.holds++
 		return current, nil, nil
 	case g.try:
@@ -259,7 +261,17 @@ func (g *grant) Shared() bool { return g.cfg.Queue.Shared }
 
 func (g *grant) Batch() time.Duration { return g.batch }
 
-func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
+func (g *grant) New() turn.Passage {
+	p := passage.New(g.cfg)
+	if g.peers == nil {
+		return p
+	}
+	kind := flockpeer.Exclusive
+	if g.Shared() {
+		kind = flockpeer.Shared
+	}
+	return g.peers.Through(p, kind, g.cfg.Observe)
+}
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error

@@ -59,8 +59,12 @@ type Ticket struct {
 	Shared bool          // waits for exclusive tickets only
 	Lease  time.Duration // 0 is none
 	Plain  bool          // of a program that follows the plain rule
-	State  State
-	Reason string // why State is what it is
+	// FlockPeer: this is no ticket, but a program that has a flock on the file Path;
+	// see WithFlockPeers. Its PID is 0 where it cannot be seen, and Queued is zero.
+	FlockPeer bool
+	State     State
+	Reason    string // why State is what it is
+
 	// Label is what the owner says of itself, see WithLabel: "" if it says nothing, or
 	// that cannot be seen here. It is no proof of anything, and may have any bytes in
 	// it: quote it, as String does.
@@ -69,8 +73,8 @@ type Ticket struct {
 	// told where Command may be told.
 	Stopped bool
 
-	// Heir is a process that has inherited the lock, where the owner is gone and
-	// that one can be seen: from Inspect, and in a Wait.
+	// Heir is a process that has inherited the lock, where the owner is gone or has
+	// bequeathed it, and that one can be seen: from Inspect, and in a Wait.
 	Heir int
 	// Command and User are the owner's, or the heir's, for display: the command line
 	// with its arguments joined by spaces, and the name. They are told by Inspect, in a
@@ -79,7 +83,7 @@ type Ticket struct {
 	User    string
 
 	program   string // the first word of the command line
-	orphaned  bool   // the owner is gone, and an heir inside
+	orphaned  bool   // the owner is gone, or has bequeathed it, and an heir is inside
 	self      bool
 	reachable bool   // the owner's pid means the same to this process
 	start     uint64 // of the owner, as its ticket has it
@@ -88,7 +92,7 @@ type Ticket struct {
 func newTicket(c turn.Contender) Ticket {
 	return Ticket{
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
-		State: states[c.State], Reason: c.Reason, Label: c.Label,
+		FlockPeer: c.FlockPeer, State: states[c.State], Reason: c.Reason, Label: c.Label,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
 	}
 }
@@ -100,6 +104,9 @@ var states = map[turn.State]State{
 // String describes the ticket in a few words. Of the command line it shows the program
 // only: arguments may be secret, and errors end up in logs.
 func (t Ticket) String() string {
+	if t.FlockPeer {
+		return t.peerString()
+	}
 	var b strings.Builder
 	if t.self {
 		b.WriteString("this process")
@@ -172,6 +179,7 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Shared  bool      `json:"shared,omitempty"`
 		Lease   string    `json:"lease,omitempty"`
 		Plain   bool      `json:"plain,omitempty"`
+		Flock   bool      `json:"flock_peer,omitempty"`
 		State   State     `json:"state"`
 		Reason  string    `json:"reason"`
 		Label   string    `json:"label,omitempty"`
@@ -179,7 +187,7 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Heir    int       `json:"heir,omitempty"`
 		Command string    `json:"command,omitempty"`
 		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Label, t.Stopped, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.
@@ -195,6 +203,9 @@ func stamp(t time.Time) string {
 // nothing: of the same ticket it need not be learnt again.
 func (t *Ticket) fillProcess(before *Ticket) {
 	t.fillOwner(before)
+	if t.reachable && t.State == Inside && liveness.LetGo(t.PID, t.Path) { // see Bequeath
+		t.orphaned = true
+	}
 	switch {
 	case !t.orphaned:
 	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
