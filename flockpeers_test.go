@@ -253,7 +253,10 @@ func TestFlockPeerInside(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
 	entered := start(func() error { return l.Acquire(context.Background()) })
-	behind := start(func() error { return newLock(t, path, filelock.WithFlockPeers()).Acquire(context.Background()) })
+	queued(t, filepath.Dir(path), 1)
+	other := newLock(t, path, filelock.WithFlockPeers())
+	behind := start(func() error { return other.Acquire(context.Background()) })
+	eventually(t, "getting in line", func() bool { return l.Waiting() == 1 })
 	requireBlocks(t, entered)
 	peer.Go()
 	require.NoError(t, result(t, entered))
@@ -261,6 +264,7 @@ func TestFlockPeerInside(t *testing.T) {
 	requireFlock(t, path, unix.EWOULDBLOCK)
 	require.NoError(t, l.Unlock())
 	require.NoError(t, result(t, behind))
+	require.NoError(t, other.Unlock())
 }
 
 // TestFlockPeersLeave: the flock is free when the lock is, however it was given up,
