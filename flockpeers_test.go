@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -253,7 +254,10 @@ func TestFlockPeerInside(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 
 	entered := start(func() error { return l.Acquire(context.Background()) })
-	behind := start(func() error { return newLock(t, path, filelock.WithFlockPeers()).Acquire(context.Background()) })
+	queued(t, filepath.Dir(path), 1)
+	other := newLock(t, path, filelock.WithFlockPeers())
+	behind := start(func() error { return other.Acquire(context.Background()) })
+	eventually(t, "getting in line", func() bool { return l.Waiting() == 1 })
 	requireBlocks(t, entered)
 	peer.Go()
 	require.NoError(t, result(t, entered))
@@ -261,6 +265,7 @@ func TestFlockPeerInside(t *testing.T) {
 	requireFlock(t, path, unix.EWOULDBLOCK)
 	require.NoError(t, l.Unlock())
 	require.NoError(t, result(t, behind))
+	require.NoError(t, other.Unlock())
 }
 
 // TestFlockPeersLeave: the flock is free when the lock is, however it was given up,
@@ -347,6 +352,18 @@ func TestFlockPeersFile(t *testing.T) {
 	})
 }
 
+// waitsInFlock reports whether a thread of this process waits in flock(2): from then on
+// it has the file open.
+func waitsInFlock() bool {
+	stacks := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+		if strings.Contains(stack, "flockpeer.waitLock(") && strings.Contains(stack, "unix.Flock(") {
+			return true
+		}
+	}
+	return false
+}
+
 // TestFlockPeersReplace: a peer that removes its file when it leaves is no trap, and
 // who replaces it under the holder is found out.
 func TestFlockPeersReplace(t *testing.T) {
@@ -354,6 +371,7 @@ func TestFlockPeersReplace(t *testing.T) {
 	peer := startPeer(t, path)
 	l := newLock(t, path, filelock.WithFlockPeers())
 	entered := start(func() error { return l.Acquire(context.Background()) })
+	eventually(t, "for it to wait in flock", waitsInFlock)
 	requireBlocks(t, entered)
 	require.NoError(t, os.Remove(path)) // by the peer, before it leaves
 	other := startPeer(t, path)         // it has the new file
