@@ -59,3 +59,25 @@ func TestBequeathAbandoned(t *testing.T) {
 		assert.Empty(t, w.queue())
 	})
 }
+
+// TestBequeathShared: readers that share a place go on beside the heirs of one of them,
+// and the last one leaves it to these.
+func TestBequeathShared(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		a, b := read(l, w), read(l, w)
+		a.mustHold(t, 1)
+		b.mustHold(t, 1)
+		w.history()
+		require.NoError(t, l.Bequeath(a.place.(turn.Bequeather)))
+		assert.Empty(t, w.history())
+		writer := acquire(l, w)
+		writer.mustWait(t)
+		w.history()
+		release(t, l, b, testBatch)
+		assert.Equal(t, []string{"bequeath 1"}, w.history())
+		writer.mustWait(t)
+		time.Sleep(2 * inheritance)
+		writer.mustHold(t, 2)
+		release(t, l, writer, 0)
+	})
+}
