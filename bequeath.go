@@ -19,6 +19,9 @@ import (
 // or the lock ends with it. So does, for a moment, a child that is just being
 // started.
 //
+// Goroutines that share the lock by the same ticket (AcquireShared) go on beside the
+// heirs.
+//
 // When the last heir ends, those who wait are told as after Unlock, and the next
 // contender removes the ticket. While this process lives it also does that, within
 // a minute; and where nobody else may or can, it does so within a second, which a
