@@ -5,6 +5,9 @@ import "github.com/filelock-go/filelock/internal/fence"
 // TokenSteps are the steps of taking a fencing token.
 var TokenSteps = fence.Steps
 
+// TokenCreateSteps are in place of "moved" where several machines may take part.
+var TokenCreateSteps = fence.CreateSteps
+
 // AtTokenSteps has f called at each of them. It returns what undoes it.
 func AtTokenSteps(f func(step string)) (undo func()) {
 	was := fence.At

@@ -21,9 +21,12 @@
 // A rename is a compare-and-swap. It fails if the old name is not there, and every
 // rename goes to a name with a higher last, so that no name ever returns: of all who
 // have seen one state, exactly one takes it further, and who was stopped in between,
-// for however long, fails. That is so on every filesystem, for all clients of a
-// server too, where appending and locks are not. A kill leaves the state before or
-// the state after; there is nothing to be half-written, and a full disk has room.
+// for however long, fails. A kill leaves the state before or the state after; there
+// is nothing to be half-written, and a full disk has room.
+//
+// Where other kernels take part, appending and locks are not one step for all, and
+// on some servers a rename is not either. There the next name is created, which
+// fails if it is there, and the one before it removed; see Record.swap.
 //
 // The record is born with its file in it, by the rename of a directory: a second
 // one cannot take the place of a first one that has a file.

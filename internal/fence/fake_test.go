@@ -33,13 +33,15 @@ type faults struct {
 	blindWrites bool // a rename succeeds from whatever state
 	noSync      bool // a sync does nothing
 	earlyMark   bool // what is not synced is not marked so
+	noLook      bool // what was created counts
 }
 
 // fake is a process's way to a disk. step is called before each thing that it does.
 type fake struct {
 	*disk
 	faults
-	step func(what string)
+	step    func(what string)
+	created string
 }
 
 func (f *fake) open() error {
@@ -64,11 +66,15 @@ func (f *fake) make(first string) error {
 
 func (f *fake) list() ([]string, error) {
 	f.step("list")
+	if f.noLook && f.created != "" {
+		defer func() { f.created = "" }()
+		return []string{f.created}, nil // as if there were no others
+	}
 	return slices.Clone(f.names), nil
 }
 
-func (f *fake) move(from, to string) error {
-	f.step("move")
+func (f *fake) rename(from, to string) error {
+	f.step("rename")
 	if f.earlyMark {
 		s, _ := parse(to)
 		s.synced = true
@@ -89,6 +95,26 @@ func (f *fake) move(from, to string) error {
 	f.moves++
 	f.save()
 	return nil
+}
+
+func (f *fake) create(name string) error {
+	f.step("create")
+	if f.blindWrites {
+		f.names = nil
+	}
+	if slices.Contains(f.names, name) {
+		return fs.ErrExist
+	}
+	f.names = append(f.names, name)
+	f.created = name
+	f.save()
+	return nil
+}
+
+func (f *fake) remove(name string) {
+	f.step("remove")
+	f.names = slices.DeleteFunc(f.names, func(n string) bool { return n == name })
+	f.save()
 }
 
 func (f *fake) sync(bool) error {

@@ -18,9 +18,6 @@ const (
 	fileMode = 0o644
 	// newEnd is how the name of a record ends that is being made.
 	newEnd = ".new"
-	// scratch is made and removed in the record where only an own change makes a
-	// listing fresh.
-	scratch = "scratch"
 )
 
 // folder is a record's directory. It goes by the open directory, so that what is
@@ -74,9 +71,6 @@ func (f *folder) close() {
 }
 
 func (f *folder) list() (names []string, err error) {
-	if !f.alone() {
-		f.change()
-	}
 	d, err := f.root.Open(".")
 	if err != nil {
 		return nil, err
@@ -85,16 +79,18 @@ func (f *folder) list() (names []string, err error) {
 	return d.Readdirnames(-1)
 }
 
-// change makes a change of our own. If it cannot, the listing may be old, and the
-// rename that goes by it fails.
-func (f *folder) change() {
-	if file, err := f.root.OpenFile(scratch, os.O_CREATE|os.O_WRONLY, fileMode); err == nil {
-		_ = file.Close()
-		_ = f.root.Remove(scratch)
+func (f *folder) rename(from, to string) error { return f.root.Rename(from, to) }
+
+func (f *folder) create(name string) error {
+	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, fileMode)
+	if err != nil {
+		return err
 	}
+	return file.Close()
 }
 
-func (f *folder) move(from, to string) error { return f.root.Rename(from, to) }
+// remove leaves what it cannot remove to the next one.
+func (f *folder) remove(name string) { _ = os.Remove(filepath.Join(f.path, name)) }
 
 func (f *folder) stands() (bool, error) {
 	info, err := os.Lstat(f.path)
@@ -146,7 +142,7 @@ func (f *folder) make(first string) error {
 	}
 	f.at("made")
 	if err != nil {
-		_ = os.RemoveAll(temp)
+		discard(temp)
 		if info, second := os.Lstat(f.path); second == nil && info.IsDir() {
 			return nil
 		}
@@ -190,6 +186,18 @@ func (f *folder) sweep() {
 		return !strings.HasPrefix(name, base+".") || !strings.HasSuffix(name, newEnd)
 	})
 	for _, name := range names {
-		_ = os.RemoveAll(filepath.Join(dir, name))
+		discard(filepath.Join(dir, name))
 	}
+}
+
+// discard removes a record that is being made, and nothing that others may have put
+// there under such a name.
+func discard(temp string) {
+	entries, _ := os.ReadDir(temp)
+	for _, e := range entries {
+		if _, ok := parse(e.Name()); ok {
+			_ = os.Remove(filepath.Join(temp, e.Name()))
+		}
+	}
+	_ = os.Remove(temp)
 }

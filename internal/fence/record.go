@@ -35,8 +35,12 @@ type directory interface {
 	make(first string) error
 	// list returns the names in it, what others have done included.
 	list() ([]string, error)
-	// move renames the file. fs.ErrNotExist: it is not there.
-	move(from, to string) error
+	// rename renames the file, and fails with fs.ErrNotExist if it is not there.
+	// It is one step for this kernel, but not for all servers.
+	rename(from, to string) error
+	// create makes a file, and fails if there is one of that name.
+	create(name string) error
+	remove(name string)
 	// sync returns when all moves so far outlast a loss of power, with born also
 	// the directory itself.
 	sync(born bool) error
@@ -75,6 +79,9 @@ var Steps = []string{
 	"begin", "opened", "listed", "moved", "synced", "settled", "taken",
 	"make", "make directory", "make mode", "make file", "make sync", "made", "swept",
 }
+
+// CreateSteps are in place of "moved" where the kernel is not alone.
+var CreateSteps = []string{"created", "checked", "removed"}
 
 // New returns the record at a path, which is made when the first token is taken.
 // alone reports whether its filesystem is known to be this kernel's alone.

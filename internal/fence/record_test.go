@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +49,12 @@ func names(t *testing.T, dir string) (names []string) {
 // each runs f where the kernel is alone and where it is not.
 func each(t *testing.T, f func(t *testing.T, path string, alone func() bool)) {
 	for name, alone := range map[string]func() bool{"alone": yes, "server": no} {
-		t.Run(name, func(t *testing.T) { f(t, filepath.Join(t.TempDir(), "target.lock.fence"), alone) })
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS != "linux" && alone() {
+				t.Skip("it is not known here")
+			}
+			f(t, filepath.Join(t.TempDir(), "target.lock.fence"), alone)
+		})
 	}
 }
 
@@ -81,7 +87,7 @@ func TestOneEmptyFile(t *testing.T) {
 // TestTakersAtOnce: those who are inside together have tokens of their own.
 func TestTakersAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, path string, alone func() bool) {
-		const takers, each = 8, 100
+		const takers, each = 4, 50
 		var mu sync.Mutex
 		tokens := map[uint64]int{}
 		var group sync.WaitGroup
@@ -263,7 +269,7 @@ func TestStateNames(t *testing.T) {
 	}
 	for _, name := range []string{
 		"", "-", "1", "1-", "-1", "2-1", "01-1", "1-01", "+1-1", "1-1-", "1-1-unsynce", "1-1-unsynced-", " 1-1",
-		"1-18446744073709551616", scratch, ".", "1_0-10",
+		"1-18446744073709551616", ".", "1_0-10",
 	} {
 		_, ok := parse(name)
 		require.False(t, ok, name)
@@ -305,7 +311,7 @@ func TestClosedWhenIdle(t *testing.T) {
 // TestNewNamesAreNoRecords: what is being made is taken for nothing else.
 func TestNewNamesAreNoRecords(t *testing.T) {
 	require.False(t, strings.HasSuffix("target.lock.fence", newEnd))
-	_, ok := highest([]string{scratch, "a" + newEnd})
+	_, ok := highest([]string{".", "a" + newEnd})
 	require.False(t, ok)
 }
 

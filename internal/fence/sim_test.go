@@ -121,7 +121,8 @@ func (w *world) round(a *actor, r *Record, dir *fake, step func(string)) {
 		step("work")
 	}
 	if w.atRelease && a.inside {
-		_ = dir.move(w.disk.names[0], state{last: token, limit: token, synced: true}.String())
+		w.disk.names = nil
+		_ = dir.create(state{last: token, limit: token, synced: true}.String())
 		_ = dir.sync(false)
 	}
 	a.inside = false

@@ -45,6 +45,11 @@ func (s state) String() string {
 	return name
 }
 
+// below reports whether o is a later state.
+func (s state) below(o state) bool {
+	return s.limit < o.limit || s.limit == o.limit && s.last < o.last
+}
+
 // parse reads a name as String writes it.
 func parse(name string) (s state, ok bool) {
 	last, rest, _ := strings.Cut(name, "-")
@@ -56,12 +61,12 @@ func parse(name string) (s state, ok bool) {
 	return s, err1 == nil && err2 == nil && s.last <= s.limit && s.String() == name
 }
 
-// highest returns the highest of the states among names. There is one, but where an
-// operator has put another beside it.
+// highest returns the highest of the states among names: those below it are about to
+// be removed, or an operator has put them there.
 func highest(names []string) (top state, ok bool) {
 	for _, name := range names {
 		s, is := parse(name)
-		if is && (!ok || s.limit > top.limit || s.limit == top.limit && s.last > top.last) {
+		if is && (!ok || top.below(s)) {
 			top, ok = s, true
 		}
 	}

@@ -57,7 +57,7 @@ func (r *Record) state() (state, error) {
 
 // move takes the record from a state that was seen to another one.
 func (r *Record) move(from, to state) error {
-	err := r.dir.move(from.String(), to.String())
+	err := r.swap(from, to)
 	if err == nil {
 		r.known, r.seen = to, true
 		r.at("moved")
@@ -71,6 +71,42 @@ func (r *Record) move(from, to state) error {
 		return err
 	}
 	return errAgain
+}
+
+// swap takes the record from one state to another in one step, or fails with
+// fs.ErrNotExist if it is in yet another one.
+//
+// A server that is asked to rename opens the file first, and then renames what it has
+// open, whatever that is called by now (SMB, Windows). It creates in one step, though.
+// So there the higher name is created, and counts if a listing begun after that shows
+// none above it; then those below it are removed. A name that was created before, and
+// removed, does not count a second time: there was a higher one then, and so there is
+// one now.
+func (r *Record) swap(from, to state) error {
+	if r.alone() {
+		return r.dir.rename(from.String(), to.String())
+	}
+	failure := r.dir.create(to.String())
+	r.at("created")
+	names, err := r.dir.list()
+	if err != nil {
+		return err
+	}
+	r.at("checked")
+	top, _ := highest(names)
+	for _, name := range names {
+		if s, ok := parse(name); ok && s.below(top) {
+			r.dir.remove(name)
+			r.at("removed")
+		}
+	}
+	switch {
+	case failure != nil && top.below(to):
+		return failure // it is not that another was there
+	case failure != nil || top != to:
+		return fs.ErrNotExist
+	}
+	return nil
 }
 
 // settle makes a reservation outlast a loss of power, and then tells others so.
