@@ -417,8 +417,11 @@ func TestAcquireAllDoesNotUpgrade(t *testing.T) {
 		dir, locks := several(t, 2, opts...)
 		me := filelock.ContextWithOwner(t.Context())
 		require.NoError(t, locks[1].AcquireShared(me))
-		_, err := filelock.AcquireAll(me, claims(locks)...)
-		require.ErrorIs(t, err, filelock.ErrDeadlock)
+		holder := newLock(t, locks[0].Path())
+		require.NoError(t, holder.TryAcquire(filelock.ContextWithOwner(t.Context())))
+		err := result(t, start(func() error { _, err := filelock.AcquireAll(me, claims(locks)...); return err }))
+		require.ErrorIs(t, err, filelock.ErrDeadlock, "it does not even wait to say so")
+		require.NoError(t, holder.Unlock())
 		require.False(t, locks[0].Held())
 		release, err := filelock.AcquireAll(me, locks[0], locks[1].Shared())
 		if opts == nil {

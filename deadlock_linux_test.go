@@ -2,6 +2,7 @@ package filelock_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 func init() {
 	locktest.Register("nested", nestedChild)
 	locktest.Register("waits", waitsChild)
+	worldMains["nested"] = func(_ world, args []string) error { return nestedChild(args) }
 }
 
 // nestedChild takes one lock and then, when told, another one, of the kinds that it is
@@ -60,6 +62,9 @@ func nestedChild(args []string) error {
 	defer cancel()
 	err = second.Acquire(ctx)
 	locktest.Say("ended %v", err)
+	if len(args) > 4 {
+		locktest.Gate()
+	}
 	if err == nil {
 		err = second.Unlock()
 	} else {
@@ -174,6 +179,25 @@ func TestCircleThatIsClosedLate(t *testing.T) {
 	children[0].Done()
 }
 
+// TestCircleThatEnds: when one in a circle gives up, the others wait in none.
+func TestCircleThatEnds(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	waits := locktest.Start(t, "nested", a, b, stuck)
+	gives := locktest.Start(t, "nested", b, a, inTime, "exclusive", "stays")
+	waits.Expect("holds")
+	gives.Expect("holds")
+	waits.Go()
+	gives.Go()
+	for range 2 {
+		require.Contains(t, waits.Line(), "deadlock: ")
+	}
+	waits.Expect("sees ")
+	gives.Go()
+	waits.Expect("ended <nil>")
+	waits.Done()
+}
+
 // TestCircleOfHeirs: who has inherited a lock holds it, as a command does that is run
 // under it. Here each waits for what the other one has from its parent.
 func TestCircleOfHeirs(t *testing.T) {
@@ -212,8 +236,18 @@ func startHeirOf(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Chil
 	return locktest.StartCmd(t, cmd)
 }
 
-// waitsChild takes a lock, and says what it is told while it waits.
+// waitsChild takes a lock, after another one if there is one, and says what it is told
+// while it waits.
 func waitsChild(args []string) error {
+	if len(args) > 1 {
+		first, err := filelock.New(args[1])
+		if err != nil {
+			return err
+		}
+		if err := first.Acquire(context.Background()); err != nil {
+			return err
+		}
+	}
 	l, err := filelock.New(args[0], filelock.WithSlog(slog.New(telling{})))
 	if err != nil {
 		return err
@@ -297,6 +331,29 @@ func TestNoCircleOfAnOwner(t *testing.T) {
 	other.Done()
 }
 
+// TestNoCircleOfWhoOnlyWaits: to wait for a lock in one goroutine is not to hold it in
+// another one.
+func TestNoCircleOfWhoOnlyWaits(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	holder := locktest.Start(t, "hold", b)
+	holder.Expect("held")
+	other := locktest.Start(t, "nested", a, b, stuck)
+	other.Expect("holds")
+	other.Go()
+	settled(t, b, 2)
+	var waits []<-chan error
+	for _, path := range []string{a, b} {
+		l := newLock(t, path, filelock.WithTimeout(inTime))
+		waits = append(waits, start(func() error { return l.Acquire(t.Context()) }))
+	}
+	for _, c := range waits {
+		var busy *filelock.BusyError
+		require.ErrorAs(t, result(t, c), &busy)
+		require.Empty(t, busy.Deadlock)
+	}
+}
+
 // used returns the processor time that a process has had.
 func used(t *testing.T, pid int) (sum time.Duration) {
 	t.Helper()
@@ -329,9 +386,7 @@ func TestLooksAreCheap(t *testing.T) {
 		for i := range n {
 			var c *locktest.Child
 			if nested {
-				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, stuck)
-				c.Expect("holds")
-				c.Go()
+				c = locktest.Start(t, "waits", common, filepath.Join(dir, fmt.Sprint(i)))
 			} else {
 				c = locktest.Start(t, "hold", common)
 			}
@@ -394,6 +449,27 @@ func TestLooks(t *testing.T) {
 	eventually(t, "the last look", func() bool { return !filelock.LookDue() })
 }
 
+// TestDeadlockOfBusyError: it is in all that is made of the error, if there is one.
+func TestDeadlockOfBusyError(t *testing.T) {
+	err := &filelock.BusyError{Op: "acquire", Path: "/a", Err: filelock.ErrTimeout}
+	wait := filelock.Wait{Path: "/a"}
+	for _, circle := range []string{"", "may be a deadlock: pid 1 and so on"} {
+		err.Deadlock, wait.Deadlock = circle, circle
+		data, failed := json.Marshal(err)
+		require.NoError(t, failed)
+		logged := err.LogValue().String()
+		if circle == "" {
+			require.Equal(t, "filelock: /a: just released, 0 ahead; gave up after 0s: timeout", err.Error())
+			require.NotContains(t, string(data)+logged+wait.String(), "deadlock")
+			continue
+		}
+		require.Equal(t, "filelock: /a: just released, 0 ahead; "+circle+"; gave up after 0s: timeout", err.Error())
+		require.Contains(t, string(data), `"deadlock":"`+circle+`"`)
+		require.Contains(t, logged, "deadlock="+circle)
+		require.True(t, strings.HasSuffix(wait.String(), "; "+circle), wait)
+	}
+}
+
 // TestSurvey: the command can see all tickets that are open, and the circles.
 func TestSurvey(t *testing.T) {
 	dir := t.TempDir()
@@ -421,5 +497,37 @@ func TestSurvey(t *testing.T) {
 			mine, others = others, mine
 		}
 		require.Equal(t, map[string]waitfor.State{mine: waitfor.Inside, others: waitfor.Waiting}, states)
+	}
+}
+
+// TestNoCircleBetweenWorlds: a process that has other files by the same names does not
+// hold what is waited for here.
+func TestNoCircleBetweenWorlds(t *testing.T) {
+	dir, apart := t.TempDir(), t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(apart, "b")
+	for name, w := range map[string]world{
+		"the same files":   {},
+		"files of its own": {Mounts: []mounted{{Type: "tmpfs", Source: "none", Dir: apart}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requireWorld(t, w)
+			here := locktest.Start(t, "nested", a, b, stuck)
+			here.Expect("holds")
+			if name == "files of its own" {
+				holder := locktest.Start(t, "hold", b)
+				holder.Expect("held")
+			}
+			there := inWorld(t, w, "nested", b, a, stuck)
+			there.Expect("holds")
+			here.Go()
+			settled(t, b, 2)
+			there.Go()
+			settled(t, a, 2)
+			if name == "files of its own" {
+				require.True(t, here.Silent(inTime))
+			} else {
+				require.Contains(t, here.Line(), "deadlock: ")
+			}
+		})
 	}
 }

@@ -43,6 +43,7 @@ func TestDocsCode(t *testing.T) {
 		{"README.md", "example_test.go", 1},
 		{"docs/recipes.md", "*_test.go", 5},
 		{"docs/migrating.md", "*_test.go", 1},
+		{"docs/deadlocks.md", "*_test.go", 1},
 		{"docs/shared.md", "*_test.go", 1},
 		{"docs/fencing.md", "*_test.go", 2},
 	}

@@ -100,9 +100,12 @@ func read(fd, pid int, descriptor, path string) (t Ticket, ok bool) {
 			t.State = max(t.State, stateOf(fields))
 		}
 	}
-	if !writable || t.State == Idle || !liveness.OneKernel(t.Name.Place) {
+	if !writable {
+		return t, false
+	}
+	if t.State == Idle || !liveness.OneKernel(t.Name.Place) {
 		t.State = Idle // another kernel might not answer
-		return t, writable
+		return t, true
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(fd, descriptor, &st, 0); err != nil {

@@ -75,6 +75,8 @@ func TestOpen(t *testing.T) {
 	f, err := os.Open(filepath.Join(dir, o.Name()))
 	require.NoError(t, err)
 	defer f.Close()
+	witness := unix.Flock_t{Type: unix.F_RDLCK, Start: 1, Len: 1}
+	require.NoError(t, unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &witness))
 	count := 0
 	for _, t := range Open(os.Getpid()) {
 		if t.File == o.Name() {
