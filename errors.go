@@ -56,11 +56,14 @@ var (
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
 	Op   string // "new", "acquire", "try", "release", "witness", "close", "inspect", "reap"
-	Path string // the target
+	Path string // the target; "" where it is no one's, as in AcquireAll with a nil context
 	Err  error
 }
 
 func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("filelock: %s: %s", e.Op, textOf(e.Err))
+	}
 	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
 }
 
@@ -80,8 +83,8 @@ type BusyError struct {
 	// was known when the acquisition took its place or last looked. Goroutines
 	// of this process count one each.
 	Ahead  int
-	Waited time.Duration
-	Err    error // why the acquisition gave up
+	Waited time.Duration // AcquireAll: for all the locks together
+	Err    error         // why the acquisition gave up
 }
 
 func (e *BusyError) Error() string {

@@ -293,12 +293,17 @@ type request struct {
 	owned bool // the caller makes an owner for it, whom nobody knows yet
 }
 
+// op is what errors call it.
+func (r request) op() string {
+	if r.try {
+		return "try"
+	}
+	return "acquire"
+}
+
 // acquire makes a hold.
 func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
-	try, op := r.try, "acquire"
-	if try {
-		op = "try"
-	}
+	try, op := r.try, r.op()
 	if ctx == nil {
 		return nil, &Error{Op: op, Path: l.path, Err: errNilContext}
 	}

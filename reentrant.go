@@ -159,6 +159,18 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
+// holds reports whether o holds a queue's lock, as far as it knows. A nil owner holds
+// nothing.
+func (o *Owner) holds(queue *passage.Site) bool {
+	if o == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := o.current(queue)
+	return g != nil && g.passage != nil && !g.passage.Lost()
+}
+
 // register notes a new attempt. o.mu is held.
 func (o *Owner) register(g *grant) *grant {
 	if o.grants == nil {
