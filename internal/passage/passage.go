@@ -106,6 +106,9 @@ type TicketDir interface {
 	Quit() error
 	Again(q ticketdir.Queue) *ticketdir.Own
 	MayRest() bool
+	Shared() bool
+	Bequeath() (heirs bool, err error)
+	Tidied() bool
 }
 
 // Open returns a ticket yet to be created; after is the one it comes after, if
@@ -119,7 +122,7 @@ var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 }
 
 // Passage is one contender, on its way or inside. It implements turn.Passage
-// and turn.Witnessed.
+// and what else package turn knows of one.
 type Passage struct {
 	cfg *Config
 
@@ -157,9 +160,10 @@ type Passage struct {
 }
 
 var (
-	_ turn.Passage   = (*Passage)(nil)
-	_ turn.Witnessed = (*Passage)(nil)
-	_ turn.Requeuer  = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Bequeather = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.
