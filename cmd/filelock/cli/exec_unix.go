@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -36,11 +35,11 @@ func lookup(name string) (string, error) {
 		path = defaultPath
 	}
 	var refused error
-	for _, dir := range filepath.SplitList(path + ":") [:strings.Count(path, ":")+1] {
-		file := filepath.Join(dir, name)
+	for dir := range strings.SplitSeq(path, ":") {
 		if dir == "" {
-			file = "./" + name
+			dir = "."
 		}
+		file := dir + "/" + name
 		switch err := executable(file); {
 		case err == nil:
 			return file, nil

@@ -27,6 +27,7 @@ type job struct {
 	// foreground. given: it has it now.
 	interactive, given bool
 	init               bool // reap whatever ends
+	std                *std
 
 	child     chan os.Signal // something happened to a child
 	continued chan os.Signal // this process was continued

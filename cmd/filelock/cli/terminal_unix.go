@@ -62,3 +62,25 @@ func fdOf(f *os.File) (fd int) {
 	}
 	return fd
 }
+
+// isTerminal reports whether f is a terminal.
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetWinsize(fdOf(f), unix.TIOCGWINSZ)
+	return err == nil
+}
+
+// columns is the width of a terminal, or 0.
+func columns(f *os.File) int {
+	size, err := unix.IoctlGetWinsize(fdOf(f), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
+}
+
+// inForeground reports whether this process is in its terminal's foreground.
+func inForeground() bool {
+	t := openTerminal()
+	defer t.close()
+	return t.ours()
+}
