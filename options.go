@@ -36,6 +36,8 @@ type config struct {
 	plainPeers bool
 	createDirs bool
 	queueDir   string
+	label      string
+	onWait     func(Wait)
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger

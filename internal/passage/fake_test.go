@@ -201,6 +201,8 @@ func (o *fakeOther) Look() (ticketdir.Probe, error) {
 	return o.probe, nil
 }
 
+func (o *fakeOther) Label() string { return "" }
+
 func (o *fakeOther) Entered() (bool, error) {
 	o.called("entered")
 	if len(o.entered) == 0 {

@@ -150,6 +150,9 @@ func (o *Other) Name() string { return o.name }
 // Close ends the use of the ticket.
 func (o *Other) Close() {}
 
+// Label returns "": there are no labels here.
+func (o *Other) Label() string { return "" }
+
 // Look reads the ticket's number. fs.ErrNotExist: it is gone.
 func (o *Other) Look() (Probe, error) { return o.view.Stat(o.name) }
 

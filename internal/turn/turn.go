@@ -76,6 +76,18 @@ type Requeuer interface {
 	Requeue() bool
 }
 
+// Observable is a Passage whose wait can be seen while it lasts. Not every kind of
+// queue has one.
+type Observable interface {
+	// OnWait has f called each time that Wait has to wait for another contender; nil
+	// is nobody. It is for the goroutine that calls Wait, and f must not block.
+	OnWait(f func())
+	// Survey is Report, but looks who is ahead now, unless somebody has done so within
+	// age. It says nothing where nobody can be seen to be ahead. It is safe at any time,
+	// for several goroutines.
+	Survey(age time.Duration) Report
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
@@ -107,6 +119,7 @@ type Contender struct {
 	Plain  bool // it follows the plain rule
 	State  State
 	Reason string // why State is what it is
+	Label  string // what its owner says of itself, "" if that is not known: any text
 
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
