@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 // An Owner is an identity that the caller gives to a line of work: goroutines
@@ -67,6 +68,7 @@ type grant struct {
 	try       bool
 	owner     *Owner // nil: nobody is named
 	reentrant bool
+	batch     time.Duration
 	line      *local.Line
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
@@ -76,6 +78,7 @@ type grant struct {
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
 	seen   *turn.Report // what stood in the way when an attempt failed
+	circle string       // what its wait was found to be part of; guarded by the line's mutex while it waits
 	notice *notice      // of an attempt whose caller wants to see it wait; nil: it does not
 }
 
@@ -133,16 +136,19 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
+	upgrade := current.Shared() && !g.Shared()
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant:
+	case g.reentrant && !upgrade:
 		current.holds++
 		return current, nil, nil
 	case g.try:
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
 		return nil, nil, turn.ErrBusy
+	case upgrade:
+		return nil, nil, errUpgrade
 	default:
 		return nil, nil, ErrDeadlock
 	}
@@ -163,16 +169,31 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
-// holds reports whether o holds a queue's lock, as far as it knows. A nil owner holds
-// nothing.
-func (o *Owner) holds(queue *passage.Site) bool {
+// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
+// nil owner holds nothing.
+func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
 	if o == nil {
-		return false
+		return false, false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	g := o.current(queue)
-	return g != nil && g.passage != nil && !g.passage.Lost()
+	if g == nil || g.passage == nil || g.passage.Lost() {
+		return false, false
+	}
+	return true, g.Shared()
+}
+
+// queues returns the queues whose locks o holds.
+func (o *Owner) queues() (held []waitfor.Queue) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range o.grants {
+		if g.passage != nil {
+			held = append(held, waitfor.Queue{Dir: g.cfg.Queue.Dir, Prefix: g.cfg.Queue.Prefix})
+		}
+	}
+	return held
 }
 
 // register notes a new attempt. o.mu is held.
@@ -210,14 +231,14 @@ func (g *grant) settle(p turn.Passage) {
 
 // release gives back one hold, and with the last one the turn. Then nobody knows of
 // the grant any more.
-func (g *grant) release(batch time.Duration) (last bool, err error) {
+func (g *grant) release() (last bool, err error) {
 	if g.owner != nil && !g.lastHold() {
 		if g.passage.Lost() {
 			return false, ErrLost
 		}
 		return false, nil
 	}
-	return true, g.line.Release(g.passage, batch)
+	return true, g.line.Release(g.passage, g.batch)
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.
@@ -232,6 +253,10 @@ func (g *grant) lastHold() bool {
 }
 
 // The methods below make a grant a local.Attempt.
+
+func (g *grant) Shared() bool { return g.cfg.Queue.Shared }
+
+func (g *grant) Batch() time.Duration { return g.batch }
 
 func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
@@ -259,7 +284,10 @@ func (g *grant) waitSeen(ctx context.Context, p turn.Passage) error {
 	return p.Wait(ctx)
 }
 
-func (g *grant) Queued() { g.notice.begin() }
+func (g *grant) Queued() {
+	deadlocks.arm()
+	g.notice.begin()
+}
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.
 func (g *grant) Behind(front turn.Passage, goroutines int) {

@@ -55,6 +55,9 @@ type Config struct {
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
+	// OnWatch is called whenever a passage begins to watch a ticket ahead, unless it is
+	// nil. It must not block.
+	OnWatch func()
 }
 
 // Site is what all passages of this process through one queue share.
@@ -128,6 +131,7 @@ type Passage struct {
 	cfg *Config
 
 	*place
+	unfit   *place                          // one of the other kind that rested, to be removed first
 	resumes bool                            // the place rested, and has yet to be come back to
 	resumed bool                            // that let it in at once
 	vain    bool                            // that did not: others may have taken it for inside
@@ -173,13 +177,17 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg, place: cfg.Site.comeBack(cfg)}
+	p := &Passage{cfg: cfg}
+	p.place, p.unfit = cfg.Site.comeBack(cfg)
 	if p.resumes = p.place != nil; p.resumes {
 		p.contender.Bind(p)
 		return p
 	}
 	p.place = &place{dir: Open(&cfg.Queue, nil)}
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
+	if cfg.Queue.Shared {
+		p.contender.Share()
+	}
 	return p
 }
 
@@ -192,6 +200,10 @@ func (p *Passage) renew() {
 
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
+	if p.unfit != nil {
+		_ = p.unfit.leave()
+		p.unfit = nil
+	}
 	if p.resumes {
 		return p.comeBack(ctx)
 	}
@@ -416,6 +428,10 @@ func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
 func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
+
+// Ticket returns the name of the own ticket, "" before there is one. It is safe to call
+// at any time.
+func (p *Passage) Ticket() string { return p.contender.Own().Name }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {

@@ -32,6 +32,9 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 		return &tryWatch{Waiter: wake.Poll(p.cfg.Poll), p: p}
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
+	if p.cfg.OnWatch != nil {
+		p.cfg.OnWatch()
+	}
 	if p.cfg.Observe != nil {
 		p.tell(turn.Event{
 			Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}, Ahead: p.Report(),
@@ -43,7 +46,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
 	p.watching = t.Name
 	_, ahead := p.contender.Ahead()
-	p.schedulePatrol(ahead)
+	p.schedulePatrol(p.contender.CountBelow())
 	if !prompt {
 		w.Arm()
 		return w
@@ -53,7 +56,8 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	}
 	var told bool
 	if ahead > many && !name.Plain {
-		told = w.Listen(name.Nonce, name.PID)
+		// A reader has a bell only if many writers are ahead of it.
+		told = w.Listen(name.Nonce, name.PID) || name.Shared && w.Arm()
 	} else {
 		told = w.Arm()
 	}

@@ -139,6 +139,7 @@ const (
 	Skipped                // passed Other by, which could not be removed, for Err
 	LostTurn               // lost its turn, for Err
 	Abandoned              // could not leave, for Err; it is tried again
+	Circular               // waits in a circle, which Circle says in words
 	Bequeathed             // left its turn to heirs; For is how long it had it
 )
 
@@ -151,4 +152,5 @@ type Event struct {
 	For    time.Duration
 	Err    error
 	Inside bool // it happened while the turn was held
+	Circle string
 }

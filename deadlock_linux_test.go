@@ -1,0 +1,425 @@
+package filelock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/locktest"
+	"github.com/filelock-go/filelock/internal/waitfor"
+)
+
+func init() {
+	locktest.Register("nested", nestedChild)
+	locktest.Register("waits", waitsChild)
+}
+
+// nestedChild takes one lock and then, when told, another one, of the kinds that it is
+// told; it says what it is told while it waits, in either way, and how that ended.
+func nestedChild(args []string) error {
+	first, err := filelock.New(args[0])
+	if err != nil {
+		return err
+	}
+	circle := ""
+	second, err := filelock.New(args[1], filelock.WithSlog(slog.New(telling{})), filelock.WithOnWait(func(w filelock.Wait) {
+		if w.Deadlock != circle {
+			circle = w.Deadlock
+			locktest.Say("sees %s", circle)
+		}
+	}))
+	if err != nil {
+		return err
+	}
+	limit, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	acquire := (*filelock.FileLock).Acquire
+	if len(args) > 3 && args[3] == "shared" {
+		acquire = (*filelock.FileLock).AcquireShared
+	}
+	if err := acquire(first, context.Background()); err != nil {
+		return err
+	}
+	locktest.Say("holds")
+	locktest.Gate()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	err = second.Acquire(ctx)
+	locktest.Say("ended %v", err)
+	if err == nil {
+		err = second.Unlock()
+	} else {
+		err = nil
+	}
+	return errors.Join(err, first.Unlock())
+}
+
+// telling is a slog.Handler that has a child say what it is told of deadlocks.
+type telling struct{}
+
+func (telling) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (h telling) WithAttrs([]slog.Attr) slog.Handler             { return h }
+func (h telling) WithGroup(string) slog.Handler                  { return h }
+
+func (h telling) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if r.Message == "deadlock" && a.Key == "circle" {
+			locktest.Say("told %s", a.Value)
+		}
+		return true
+	})
+	return nil
+}
+
+// ring starts children, each of which holds one lock of dir and is about to wait for the
+// next one's, and returns what each is to be told.
+func ring(t *testing.T, dir string, n int, limit time.Duration, kind string) (children []*locktest.Child, circles []string) {
+	t.Helper()
+	path := func(i int) string { return filepath.Join(dir, string(rune('a'+i%n))) }
+	for i := range n {
+		children = append(children, locktest.Start(t, "nested", path(i), path(i+1), limit, kind))
+	}
+	for _, c := range children {
+		c.Expect("holds")
+	}
+	for i, c := range children {
+		circle := fmt.Sprintf("may be a deadlock: pid %d waits for %s", c.Pid(), path(i+1))
+		for j := i + 1; j < i+n; j++ {
+			circle += fmt.Sprintf(", which pid %d holds while it waits for %s", children[j%n].Pid(), path(j+1))
+		}
+		circles = append(circles, circle+fmt.Sprintf(", which pid %d holds", c.Pid()))
+	}
+	return children, circles
+}
+
+// inTime is when a circle is told at the latest.
+const inTime = 2 * time.Second
+
+// TestCircleIsTold: processes, each of which holds one lock and waits for the next one's,
+// are told in time, while they wait and when they give up. Nobody's wait ends by that.
+func TestCircleIsTold(t *testing.T) {
+	const limit = 3 * time.Second
+	for name, test := range map[string]struct {
+		n    int
+		kind string
+	}{
+		"two processes":   {2, "exclusive"},
+		"three processes": {3, "exclusive"},
+		"two readers":     {2, "shared"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, dir string) {
+				children, circles := ring(t, dir, test.n, limit, test.kind)
+				began := time.Now()
+				for _, c := range children {
+					c.Go()
+				}
+				for i, c := range children {
+					told := []string{c.Line(), c.Line()}
+					require.Less(t, time.Since(began), inTime)
+					require.ElementsMatch(t, []string{"told " + circles[i], "sees " + circles[i]}, told)
+				}
+				t.Logf("all are told after %v: %s", time.Since(began).Round(time.Millisecond), circles[0])
+				for i, c := range children {
+					line := c.Line()
+					for line == "sees " { // another one has given up, and this one is told
+						line = c.Line()
+					}
+					if i == 0 {
+						require.Contains(t, line, "; "+circles[i]+"; gave up after 3s: context deadline exceeded")
+					}
+					require.True(t, strings.HasPrefix(line, "ended "), line)
+					c.Done()
+				}
+				require.GreaterOrEqual(t, time.Since(began), limit)
+				requireNoTickets(t, dir)
+			})
+		})
+	}
+}
+
+// TestCircleThatIsClosedLate: who waits already is told, too, as soon as another one closes
+// the circle.
+func TestCircleThatIsClosedLate(t *testing.T) {
+	children, circles := ring(t, t.TempDir(), 2, stuck, "exclusive")
+	children[0].Go()
+	require.True(t, children[0].Silent(2*time.Second), "there is no circle yet")
+	began := time.Now()
+	children[1].Go()
+	for i, c := range children {
+		told := []string{c.Line(), c.Line()}
+		require.ElementsMatch(t, []string{"told " + circles[i], "sees " + circles[i]}, told)
+	}
+	took := time.Since(began)
+	t.Logf("told after %v", took.Round(time.Millisecond))
+	require.Less(t, took, inTime)
+
+	// When it is over, that is told as well, and the wait goes on as if nothing had been.
+	children[1].Kill()
+	children[0].Expect("ended <nil>")
+	children[0].Done()
+}
+
+// TestCircleOfHeirs: who has inherited a lock holds it, as a command does that is run
+// under it. Here each waits for what the other one has from its parent.
+func TestCircleOfHeirs(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	var heirs []*locktest.Child
+	for _, way := range [][2]string{{a, b}, {b, a}} {
+		l := newLock(t, way[0])
+		acquire(t, l)
+		heirs = append(heirs, startHeir(t, l, "waits", way[1]))
+	}
+	for i, way := range []string{b, a} {
+		other := []string{b, a}[1-i]
+		heirs[i].Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which pid %d holds while it waits for %s, which pid %d holds",
+			heirs[i].Pid(), way, heirs[1-i].Pid(), other, heirs[i].Pid()))
+	}
+
+	// It may wait for the very lock that it keeps.
+	c := filepath.Join(dir, "c")
+	l := newLock(t, c)
+	acquire(t, l)
+	heir := startHeir(t, l, "waits", c)
+	heir.Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which it has inherited itself", heir.Pid(), c))
+}
+
+// startHeir starts a child that inherits a lock.
+func startHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
+	t.Helper()
+	f, err := l.Witness()
+	require.NoError(t, err)
+	defer f.Close()
+	env, path := locktest.Command(t, args...)
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), env)
+	cmd.ExtraFiles = []*os.File{f}
+	return locktest.StartCmd(t, cmd)
+}
+
+// waitsChild takes a lock, and says what it is told while it waits.
+func waitsChild(args []string) error {
+	l, err := filelock.New(args[0], filelock.WithSlog(slog.New(telling{})))
+	if err != nil {
+		return err
+	}
+	return l.Acquire(context.Background())
+}
+
+// TestCircleOfOwners: in one process it is known who waits, if owners are named: then a
+// circle is a deadlock. Without names nothing is told.
+func TestCircleOfOwners(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		t.Run(fmt.Sprint("named ", named), func(t *testing.T) {
+			_, locks := several(t, 2)
+			logs, take := throughSlog(slog.LevelWarn)
+			owners := make([]context.Context, len(locks))
+			for i := range locks {
+				ctx, cancel := context.WithTimeout(t.Context(), inTime)
+				defer cancel()
+				if named {
+					ctx = filelock.ContextWithOwner(ctx)
+				}
+				require.NoError(t, locks[i].Acquire(ctx))
+				owners[i] = ctx
+			}
+			var waits []<-chan error
+			for i, ctx := range owners {
+				next := newLock(t, locks[1-i].Path(), logs)
+				waits = append(waits, start(func() error { return next.Acquire(ctx) }))
+			}
+			for i, c := range waits {
+				err := result(t, c)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				var busy *filelock.BusyError
+				require.ErrorAs(t, err, &busy)
+				want := ""
+				if named {
+					pid := os.Getpid()
+					want = fmt.Sprintf("deadlock: an owner in pid %d waits for %s, which another owner in pid %d holds while it waits for %s, which an owner in pid %d holds",
+						pid, locks[1-i].Path(), pid, locks[i].Path(), pid)
+				}
+				require.Equal(t, want, busy.Deadlock)
+				require.Contains(t, err.Error(), want)
+			}
+			told := 0
+			for _, e := range take() {
+				require.Equal(t, "deadlock", e.msg)
+				require.Equal(t, "WARN", e.level)
+				told++
+			}
+			if named {
+				require.Equal(t, 2, told, "once each")
+			} else {
+				require.Zero(t, told)
+			}
+			for _, l := range locks {
+				require.NoError(t, l.Unlock())
+			}
+		})
+	}
+}
+
+// TestNoCircleOfAnOwner: who waits in the name of one owner has nothing to do with what
+// another one holds.
+func TestNoCircleOfAnOwner(t *testing.T) {
+	dir := t.TempDir()
+	a, b := newLock(t, filepath.Join(dir, "a")), filepath.Join(dir, "b")
+	acquire(t, a)
+	other := locktest.Start(t, "nested", b, a.Path(), stuck)
+	other.Expect("holds")
+	other.Go()
+	settled(t, a.Path(), 2)
+	me, cancel := context.WithTimeout(filelock.ContextWithOwner(t.Context()), inTime)
+	defer cancel()
+	var busy *filelock.BusyError
+	require.ErrorAs(t, newLock(t, b).Acquire(me), &busy)
+	require.Empty(t, busy.Deadlock, "it holds nothing")
+	require.NoError(t, a.Unlock())
+	for line := ""; line != "ended <nil>"; { // that process sees no owners of this one
+		line = other.Line()
+	}
+	other.Done()
+}
+
+// used returns the processor time that a process has had.
+func used(t *testing.T, pid int) (sum time.Duration) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	require.NoError(t, err)
+	for _, task := range tasks {
+		line, err := os.ReadFile(task)
+		if err != nil {
+			continue // it has just ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(line))[0], 10, 64)
+		require.NoError(t, err)
+		sum += time.Duration(ns)
+	}
+	return sum
+}
+
+// TestLooksAreCheap: many who wait are not busy with looking for circles.
+func TestLooksAreCheap(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("takes 15 seconds of a quiet machine: -soak")
+	}
+	const n, lasts, most = 64, 5 * time.Second, 10 * time.Millisecond
+	for _, nested := range []bool{false, true} {
+		dir := t.TempDir()
+		common := filepath.Join(dir, "common")
+		holder := newLock(t, common)
+		acquire(t, holder)
+		var children []*locktest.Child
+		for i := range n {
+			var c *locktest.Child
+			if nested {
+				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, stuck)
+				c.Expect("holds")
+				c.Go()
+			} else {
+				c = locktest.Start(t, "hold", common)
+			}
+			children = append(children, c)
+		}
+		settled(t, common, n+1)
+		time.Sleep(2 * time.Second) // until each has made its first look
+		before := make([]time.Duration, n)
+		for i, c := range children {
+			before[i] = used(t, c.Pid())
+		}
+		time.Sleep(lasts)
+		var sum time.Duration
+		for i, c := range children {
+			sum += used(t, c.Pid()) - before[i]
+		}
+		t.Logf("%d processes that wait, and hold something else %v, used %v in %v", n, nested, sum, lasts)
+		if !nested {
+			require.Less(t, sum, most)
+		}
+		require.NoError(t, holder.Unlock())
+		for _, c := range children {
+			c.Kill()
+		}
+	}
+}
+
+// TestLooks: a look is due some time after a wait begins, and again only for those who hold
+// something else meanwhile; when nobody waits, none is.
+func TestLooks(t *testing.T) {
+	eventually(t, "the looks of earlier tests", func() bool { return !filelock.LookDue() })
+	dir := t.TempDir()
+	holder := locktest.Start(t, "hold", filepath.Join(dir, "a"))
+	holder.Expect("held")
+	b := newLock(t, filepath.Join(dir, "b"))
+	wait := func() (<-chan error, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		a := newLock(t, filepath.Join(dir, "a"))
+		waits := start(func() error { return a.Acquire(ctx) })
+		eventually(t, "the wait", filelock.LookDue)
+		return waits, cancel
+	}
+
+	waits, cancel := wait()
+	began := time.Now()
+	eventually(t, "the look", func() bool { return !filelock.LookDue() })
+	require.InDelta(t, time.Second, time.Since(began), float64(late))
+	time.Sleep(mustBlock)
+	require.False(t, filelock.LookDue(), "who holds nothing else keeps nobody waiting")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+
+	acquire(t, b)
+	waits, cancel = wait()
+	time.Sleep(time.Second + late)
+	require.True(t, filelock.LookDue(), "again")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+	require.NoError(t, b.Unlock())
+	eventually(t, "the last look", func() bool { return !filelock.LookDue() })
+}
+
+// TestSurvey: the command can see all tickets that are open, and the circles.
+func TestSurvey(t *testing.T) {
+	dir := t.TempDir()
+	children, circles := ring(t, dir, 2, stuck, "exclusive")
+	for i, c := range children {
+		c.Go()
+		settled(t, filepath.Join(dir, []string{"b", "a"}[i]), 2)
+	}
+	all, found := waitfor.Survey()
+	var texts []string
+	for _, c := range found {
+		texts = append(texts, c.Text(waitfor.Queue.Target))
+	}
+	require.Contains(t, circles, texts[0])
+	require.Len(t, texts, 1)
+	for i, c := range children {
+		at := slices.IndexFunc(all, func(p waitfor.Process) bool { return p.PID == c.Pid() })
+		require.GreaterOrEqual(t, at, 0)
+		states := map[string]waitfor.State{}
+		for _, ticket := range all[at].Tickets {
+			states[filepath.Base(ticket.Target())] = ticket.State
+		}
+		mine, others := "a", "b"
+		if i == 1 {
+			mine, others = others, mine
+		}
+		require.Equal(t, map[string]waitfor.State{mine: waitfor.Inside, others: waitfor.Waiting}, states)
+	}
+}
