@@ -20,6 +20,8 @@ import (
 // have them in common.
 type lockFlags struct {
 	targets    []string
+	shared     bool
+	exclusive  bool
 	try        bool
 	wait       seconds
 	waitSet    bool
@@ -38,6 +40,10 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.SortFlags = false
 	set.SetNormalizeFunc(flockNames)
 	set.StringArrayVarP(&f.targets, "target", "t", nil, "take the lock of `TARGET`; several of them are taken all or none, and then there is no operand TARGET")
+	set.BoolVarP(&f.shared, "shared", "s", false, "hold the lock together with others who share it, and with nobody else")
+	set.BoolVarP(&f.exclusive, "exclusive", "x", false, "hold the lock alone, as by default")
+	set.BoolVarP(&f.exclusive, "ex", "e", false, "") // as flock(1) has it
+	_ = set.MarkHidden("ex")
 	set.BoolVarP(&f.try, "nonblock", "n", false, "fail at once if the lock is busy")
 	set.VarP(&f.wait, "wait", "w", "wait no longer than `TIME`: seconds (5, 0.5) or 1m30s, 200ms")
 	set.IntVarP(&f.busy, "conflict-exit-code", "E", exitBusy, "exit `CODE` when the lock was not had: busy, or too long a wait")
@@ -70,6 +76,8 @@ func (f *lockFlags) complete(set *pflag.FlagSet) error {
 	switch {
 	case f.busy < 0 || f.busy > 255:
 		return fmt.Errorf("-E %d: an exit code is 0 to 255", f.busy)
+	case f.shared && f.exclusive:
+		return errors.New("-s and -x exclude each other")
 	case f.try && f.waitSet:
 		return errors.New("-n and -w exclude each other")
 	case f.quiet && f.verbose:
@@ -199,7 +207,9 @@ func open(ctx context.Context, target string, opts []filelock.Option) (*filelock
 func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (release func() error, err error) {
 	claims := make([]filelock.Claim, len(locks))
 	for i, l := range locks {
-		claims[i] = l
+		if claims[i] = l; f.shared {
+			claims[i] = l.Shared()
+		}
 	}
 	if f.trying() {
 		return filelock.TryAcquireAll(ctx, claims...)
