@@ -22,7 +22,7 @@
 //
 //   - A holder that is stopped for long and then goes on writes without
 //     knowing what happened meanwhile. No lock can prevent that; only the
-//     resource can.
+//     resource can, by the tokens of WithFencing.
 //   - Tickets must be left alone: who deletes or touches them from outside may
 //     let two in. The holder learns of a deletion when it releases (ErrLost).
 //     Nor may their directory be renamed or replaced while it is in use:
@@ -57,6 +57,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -88,6 +89,7 @@ type FileLock struct {
 	line    *local.Line
 	passage passage.Config
 	sharing passage.Config // the same for those who share it
+	fence   *fence.Record  // nil without WithFencing
 	log     journal
 
 	mu    sync.Mutex
@@ -131,6 +133,9 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages, OnWatch: deadlocks.arm,
 	}
+	if cfg.fencing {
+		l.fence = l.site.record(q)
+	}
 	l.log = newJournal(&cfg, target, &l.passage)
 	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
@@ -155,6 +160,9 @@ func (l *FileLock) Path() string { return l.path }
 func (l *FileLock) Close() error {
 	err := l.site.passages.GiveUp()
 	ticketdir.CloseDir(l.passage.Queue.Dir)
+	if l.fence != nil {
+		l.fence.Close()
+	}
 	if err != nil {
 		return &Error{Op: "close", Path: l.path, Err: err}
 	}
@@ -419,6 +427,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
+	if err == nil && l.fence != nil {
+		p, err = l.fenced(ctx, g, p)
+	}
 	g.settle(p)
 	if err == nil && l.log.debugging() {
 		l.log.acquired(p, time.Since(began))

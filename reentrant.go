@@ -72,6 +72,7 @@ type grant struct {
 	line      *local.Line
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
+	token     uint64       // for fencing; 0: none
 
 	// Guarded by owner.mu, if there is an owner.
 	holds   int

@@ -88,6 +88,15 @@ type Observable interface {
 	Survey(age time.Duration) Report
 }
 
+// Standing is a Passage that can look whether its turn is still there. Not every
+// kind of queue can.
+type Standing interface {
+	// Standing returns a function for while the turn is held, which looks whether it
+	// is still the passage's, and fails with ErrLost if not. It may be called beside
+	// the other methods, and after them, when nobody cares for the answer any more.
+	Standing() func() error
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
