@@ -33,6 +33,7 @@ type lockFlags struct {
 	mode       fileMode
 	lease      seconds
 	label      string
+	fencing    bool
 	killOnLoss bool
 }
 
@@ -52,6 +53,7 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.StringVar(&f.label, "label", "", "what others are told of the holder: at most 64 bytes of `TEXT`")
 	set.Var(&f.lease, "lease", "have the lock expire `TIME` after the last sign of life, of which one is given three times in it; whole seconds")
 	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
+	set.BoolVar(&f.fencing, "fencing", false, "take a fencing token, FILELOCK_TOKEN in the environment: a number that grows with every holder, for what is protected to check")
 	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
 	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
 	set.Var(&f.mode, "mode", "permission of the queue's files, in `OCTAL`; 600 hides from other users whether the holder lives (default 644)")
@@ -105,6 +107,9 @@ func (f *lockFlags) options() []filelock.Option {
 	}
 	if f.lease > 0 {
 		opts = append(opts, filelock.WithLease(time.Duration(f.lease)))
+	}
+	if f.fencing {
+		opts = append(opts, filelock.WithFencing())
 	}
 	if f.label != "" {
 		opts = append(opts, filelock.WithLabel(f.label))
@@ -215,6 +220,16 @@ func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (re
 		return filelock.TryAcquireAll(ctx, claims...)
 	}
 	return filelock.AcquireAll(ctx, claims...)
+}
+
+// tokens are the fencing tokens, one a lock, or none without --fencing.
+func (h *held) tokens() (tokens []string) {
+	for _, l := range h.locks {
+		if token, err := l.Token(); err == nil {
+			tokens = append(tokens, strconv.FormatUint(token, 10))
+		}
+	}
+	return tokens
 }
 
 // lost returns a channel that is closed when one of the locks is lost, or nil where
