@@ -207,7 +207,7 @@ func TestCircleOfHeirs(t *testing.T) {
 	for _, way := range [][2]string{{a, b}, {b, a}} {
 		l := newLock(t, way[0])
 		acquire(t, l)
-		heirs = append(heirs, startHeirOf(t, l, "waits", way[1]))
+		heirs = append(heirs, startCircleHeir(t, l, "waits", way[1]))
 	}
 	for i, way := range []string{b, a} {
 		other := []string{b, a}[1-i]
@@ -219,12 +219,12 @@ func TestCircleOfHeirs(t *testing.T) {
 	c := filepath.Join(dir, "c")
 	l := newLock(t, c)
 	acquire(t, l)
-	heir := startHeirOf(t, l, "waits", c)
+	heir := startCircleHeir(t, l, "waits", c)
 	heir.Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which it has inherited itself", heir.Pid(), c))
 }
 
-// startHeir starts a child that inherits a lock.
-func startHeirOf(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
+// startCircleHeir starts a child that inherits a lock.
+func startCircleHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
 	t.Helper()
 	f, err := l.Witness()
 	require.NoError(t, err)

@@ -151,8 +151,8 @@ const (
 	Skipped                // passed Other by, which could not be removed, for Err
 	LostTurn               // lost its turn, for Err
 	Abandoned              // could not leave, for Err; it is tried again
-	Bequeathed             // left its turn to heirs; For is how long it had it
 	Circular               // waits in a circle, which Circle says in words
+	Bequeathed             // left its turn to heirs; For is how long it had it
 )
 
 // Event is a step of one passage.
