@@ -144,9 +144,9 @@ type Passage struct {
 	spread     bool      // the clocks of all ahead are running
 	reaped     bool      // the departed ahead were removed
 	passed     bool      // one that rests was passed by
+	again      bool      // the last look failed: look again at the poll interval
 	patrolAt   time.Time // when patrol is due
 	sweptSince time.Time // since when one without a name has been inside ahead of us
-	again      bool      // the last look failed: look again at the poll interval
 	failing    failing
 	since      time.Time // when it came to where it is
 
