@@ -359,10 +359,11 @@ func TestAcquireAllArguments(t *testing.T) {
 		_, err := filelock.AcquireAll(t.Context(), set...)
 		require.ErrorIs(t, err, filelock.ErrInvalid, name)
 	}
-	_, err := filelock.AcquireAll(nil, locks[0]) //nolint:staticcheck // that is the point
+	var missing context.Context
+	_, err := filelock.AcquireAll(missing, locks[0])
 	require.ErrorIs(t, err, filelock.ErrInvalid)
 	require.EqualError(t, err, "filelock: acquire: invalid argument: the context is nil")
-	require.ErrorIs(t, filelock.DoAll(nil, nil, locks[0]), filelock.ErrInvalid) //nolint:staticcheck // that is the point
+	require.ErrorIs(t, filelock.DoAll(missing, nil, locks[0]), filelock.ErrInvalid)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = filelock.AcquireAll(done, locks[0])

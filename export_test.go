@@ -120,3 +120,6 @@ func (l *FileLock) OwnLine() { l.line = new(local.Line) }
 
 // LookDue reports whether this process is going to look for circles of waits.
 func LookDue() bool { return deadlocks.armed.Load() }
+
+// Looks returns how many looks for circles were made.
+func Looks() int64 { return deadlocks.looks.Load() }
