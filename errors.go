@@ -55,7 +55,7 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "release", "witness", "close", "inspect", "reap"
+	Op   string // "new", "acquire", "try", "release", "witness", "close", "inspect", "reap", "evict"
 	Path string // the target
 	Err  error
 }

@@ -58,6 +58,11 @@ type Ticket struct {
 	State  State
 	Reason string // why State is what it is
 
+	// Guarded: the kernel tells whether the owner is inside, and nobody can remove its
+	// ticket while it is: it is Inside, or it is not inside. It is so on local
+	// filesystems of Linux only, and only where the ticket may be read.
+	Guarded bool
+
 	// Heir is a process that has inherited the lock, where the owner is gone and
 	// that one can be seen: from Inspect only.
 	Heir int
@@ -74,7 +79,7 @@ type Ticket struct {
 func newTicket(c turn.Contender) Ticket {
 	return Ticket{
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
-		State: states[c.State], Reason: c.Reason,
+		State: states[c.State], Reason: c.Reason, Guarded: c.Guarded,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
 	}
 }
@@ -115,10 +120,11 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Plain   bool      `json:"plain,omitempty"`
 		State   State     `json:"state"`
 		Reason  string    `json:"reason"`
+		Guarded bool      `json:"guarded,omitempty"`
 		Heir    int       `json:"heir,omitempty"`
 		Command string    `json:"command,omitempty"`
 		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Guarded, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.

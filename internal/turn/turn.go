@@ -96,6 +96,9 @@ type Contender struct {
 	State  State
 	Reason string // why State is what it is
 
+	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
+	// its place away while it has.
+	Guarded bool
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
 	Start     uint64
