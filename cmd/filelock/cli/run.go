@@ -3,44 +3,36 @@ package cli
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"github.com/filelock-go/filelock"
 )
 
-func runMain(args []string, std streams) int {
-	f, err := parseRun(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(std.out, runUsage)
-		return 0
-	case err != nil:
-		return complain(std.err, "filelock run", err.Error())
+func newRun() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:                   "run [flags] TARGET [--] COMMAND [ARG...]\n  filelock run [flags] TARGET -c STRING",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run a command while holding a lock",
+		Long:                  runLong,
+		Args:                  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.complete(cmd.Flags()); err != nil {
+				return err
+			}
+			r := run{flags: &f, std: streamsOf(cmd), signals: notify(), log: zap.NewNop()}
+			defer r.signals.stop()
+			return exit(r.all())
+		},
 	}
-	r := run{flags: f, std: std, signals: notify(), log: zap.NewNop()}
-	defer r.signals.stop()
-	code, err := r.all()
-	if err != nil {
-		fmt.Fprintln(std.err, message(err))
-	}
-	return code
-}
-
-// message is err's text with the command's name in front, once, and with the
-// command's flags in place of the library's options.
-func message(err error) string {
-	text := strings.ReplaceAll(err.Error(), "WithCreateDirs", "--create-dirs")
-	if strings.HasPrefix(text, "filelock") {
-		return text
-	}
-	return "filelock: " + text
+	f.define(cmd.Flags())
+	return cmd
 }
 
 // run is one "filelock run".

@@ -2,37 +2,21 @@ package cli
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/filelock-go/filelock"
 )
 
-const runUsage = `Usage:
-
-  filelock run [flags] TARGET [--] COMMAND [ARG...]
-  filelock run [flags] TARGET -c STRING
-
-Waits for the lock of TARGET, runs the command, and gives the lock back when
+const runLong = `Waits for the lock of TARGET, runs the command, and gives the lock back when
 the command ends. Those who wait are served first come, first served.
 
-Flags, before TARGET:
-
-  -n, --nonblock      fail at once if the lock is busy
-  -w, --wait TIME     wait no longer than TIME: seconds (5, 0.5) or 1m30s, 200ms
-  -E CODE             exit code when the lock was not had: busy, or too long a
-                      wait (default 75)
-  -c STRING           run STRING with the shell
-  -v, --verbose       tell on standard error who holds the lock while waiting,
-                      when it was got and when it was given back
-  --create-dirs       create missing directories
-  --queue-dir DIR     keep the queue's files in DIR rather than beside TARGET;
-                      all who use the lock must agree on this
+Flags stand before TARGET.
 
 Exit code: that of the command, or 128+N if signal N ended it or the wait. Of
 filelock itself:
@@ -49,8 +33,7 @@ the queue. While the command runs it is passed on to the command, except for an
 INT or QUIT from the terminal's keyboard, which the terminal sends to both.
 
 The command inherits an open file that stands for the lock: if filelock itself
-is killed, the lock stays taken until the command has ended.
-`
+is killed, the lock stays taken until the command has ended.`
 
 // runFlags are the arguments of "filelock run".
 type runFlags struct {
@@ -67,48 +50,38 @@ type runFlags struct {
 	queueDir   string
 }
 
-// parseRun reads the arguments of "filelock run". Its error is flag.ErrHelp, or
-// says what is wrong with them.
-func parseRun(args []string) (*runFlags, error) {
-	var f runFlags
-	set := flag.NewFlagSet("filelock run", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.Usage = func() {}
-	for _, name := range []string{"n", "nonblock"} {
-		set.BoolVar(&f.try, name, false, "")
+// define makes the flags of "filelock run". None is read behind TARGET.
+func (f *runFlags) define(set *pflag.FlagSet) {
+	set.SetInterspersed(false)
+	set.SortFlags = false
+	set.SetNormalizeFunc(flockNames)
+	set.BoolVarP(&f.try, "nonblock", "n", false, "fail at once if the lock is busy")
+	set.VarP(&f.wait, "wait", "w", "wait no longer than `TIME`: seconds (5, 0.5) or 1m30s, 200ms")
+	set.IntVarP(&f.busy, "conflict-exit-code", "E", exitBusy, "exit `CODE` when the lock was not had: busy, or too long a wait")
+	set.StringVarP(&f.shell, "command", "c", "", "run `STRING` with the shell")
+	set.BoolVarP(&f.verbose, "verbose", "v", false, "tell on standard error who holds the lock while waiting, when it was got and when it was given back")
+	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
+	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
+}
+
+// flockNames are the long names that flock(1) has besides ours.
+func flockNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "timeout":
+		name = "wait"
+	case "nb":
+		name = "nonblock"
 	}
-	for _, name := range []string{"w", "wait", "timeout"} {
-		set.Var(&f.wait, name, "")
+	return pflag.NormalizedName(name)
+}
+
+// complete takes what the flags leave open: which were given, and the operands.
+func (f *runFlags) complete(set *pflag.FlagSet) error {
+	f.useShell, f.waitSet = set.Changed("command"), set.Changed("wait")
+	if set.Changed("queue-dir") && f.queueDir == "" {
+		return errors.New("--queue-dir: the directory's name is empty")
 	}
-	for _, name := range []string{"E", "conflict-exit-code"} {
-		set.IntVar(&f.busy, name, exitBusy, "")
-	}
-	for _, name := range []string{"c", "command"} {
-		set.StringVar(&f.shell, name, "", "")
-	}
-	for _, name := range []string{"v", "verbose"} {
-		set.BoolVar(&f.verbose, name, false, "")
-	}
-	set.BoolVar(&f.createDirs, "create-dirs", false, "")
-	set.StringVar(&f.queueDir, "queue-dir", "", "")
-	if err := set.Parse(args); err != nil {
-		return nil, err
-	}
-	queueDirSet := false
-	set.Visit(func(given *flag.Flag) {
-		switch given.Name {
-		case "c", "command":
-			f.useShell = true
-		case "w", "wait", "timeout":
-			f.waitSet = true
-		case "queue-dir":
-			queueDirSet = true
-		}
-	})
-	if queueDirSet && f.queueDir == "" {
-		return nil, errors.New("--queue-dir: the directory's name is empty")
-	}
-	return &f, f.operands(set.Args())
+	return f.operands(set.Args())
 }
 
 // operands takes what follows the flags: the target and the command.
@@ -164,6 +137,8 @@ func (f *runFlags) options() []filelock.Option {
 
 // seconds is a flag: a number of seconds, or what time.ParseDuration reads.
 type seconds time.Duration
+
+func (s *seconds) Type() string { return "time" }
 
 func (s *seconds) String() string { return time.Duration(*s).String() }
 
