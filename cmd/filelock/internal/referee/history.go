@@ -15,7 +15,7 @@ type What string
 
 const (
 	Asks     What = "asks"     // it is about to ask for the lock
-	Queues   What = "queues"   // its place in the queue is final
+	Queues   What = "queues"   // its place in the queue is final, as of now at the latest
 	Restarts What = "restarts" // it has lost that place, and starts anew
 	Enters   What = "enters"   // it is inside
 	Leaves   What = "leaves"   // it is about to give the lock back

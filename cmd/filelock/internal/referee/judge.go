@@ -81,7 +81,9 @@ func (j *judge) event(i int, e Event) {
 		*l = line{asked: e.At, waits: true, inside: l.inside}
 		j.score.Spans[e.Who] = append(j.score.Spans[e.Who], Span{Asked: e.At})
 	case Queues:
-		l.queued, l.placed = e.At, j.keeps(i)
+		if !l.placed { // the first time tells since when
+			l.queued, l.placed = e.At, j.keeps(i)
+		}
 	case Restarts:
 		l.placed = false
 	case Enters:

@@ -48,8 +48,10 @@ type Server struct {
 	began   time.Time
 	history History
 	ready   int
+	gone    int
 	changed chan struct{} // closed and made anew when ready grows
 	start   chan struct{} // closed at the start
+	ended   chan struct{} // closed by Close
 	conns   map[net.Conn]bool
 	closed  bool
 	serving sync.WaitGroup
@@ -67,7 +69,7 @@ func Listen(address string, meet func(Hello, net.Conn, *bufio.Reader)) (*Server,
 	}
 	s := &Server{
 		listener: l, key: hex.EncodeToString(key[:]), meet: meet,
-		changed: make(chan struct{}), start: make(chan struct{}), conns: map[net.Conn]bool{},
+		changed: make(chan struct{}), start: make(chan struct{}), ended: make(chan struct{}), conns: map[net.Conn]bool{},
 	}
 	s.serving.Go(s.accept)
 	return s, nil
@@ -78,13 +80,19 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 
 func (s *Server) Key() string { return s.key }
 
-// Close ends all connections, and returns when nobody is served any more.
+// lastWord is how long what is still to be said to those who are connected may take.
+const lastWord = 5 * time.Second
+
+// Close hears nobody any more, and returns when nobody is served any more: those who
+// are just being told something get that.
 func (s *Server) Close() error {
 	err := s.listener.Close()
 	s.mu.Lock()
 	s.closed = true
+	close(s.ended)
 	for c := range s.conns {
-		c.Close()
+		_ = c.SetReadDeadline(time.Now())
+		_ = c.SetWriteDeadline(time.Now().Add(lastWord))
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
@@ -121,11 +129,19 @@ func (s *Server) serve(conn net.Conn) {
 	}()
 	in := bufio.NewReader(conn)
 	var hello Hello
-	_ = conn.SetReadDeadline(time.Now().Add(introduction))
+	s.mu.Lock()
+	if !s.closed {
+		_ = conn.SetReadDeadline(time.Now().Add(introduction))
+	}
+	s.mu.Unlock()
 	if err := readLine(in, &hello); err != nil || subtle.ConstantTimeCompare([]byte(hello.Key), []byte(s.key)) != 1 {
 		return
 	}
-	_ = conn.SetReadDeadline(time.Time{})
+	s.mu.Lock()
+	if !s.closed {
+		_ = conn.SetReadDeadline(time.Time{})
+	}
+	s.mu.Unlock()
 	if hello.Role != RoleContender {
 		s.meet(hello, conn, in)
 		return
@@ -142,7 +158,16 @@ func (s *Server) contender(hello Hello, conn net.Conn, in *bufio.Reader) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()
-	<-s.start
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.gone++
+	}()
+	select {
+	case <-s.start:
+	case <-s.ended:
+		return
+	}
 	out := json.NewEncoder(conn)
 	if out.Encode(message{}) != nil {
 		return
@@ -154,7 +179,10 @@ func (s *Server) contender(hello Hello, conn net.Conn, in *bufio.Reader) {
 			return
 		}
 		s.note(who, m)
-		if m.What == Ends || m.acknowledged() && out.Encode(message{}) != nil {
+		if m.What == Ends {
+			return
+		}
+		if m.acknowledged() && out.Encode(message{}) != nil {
 			return
 		}
 	}
@@ -193,6 +221,13 @@ func (s *Server) Start() {
 	s.began = time.Now()
 	s.mu.Unlock()
 	close(s.start)
+}
+
+// Gone returns how many contenders have ended, one way or another.
+func (s *Server) Gone() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
 }
 
 // History returns what was told so far.
