@@ -55,12 +55,15 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "release", "witness", "close", "inspect", "reap", "evict"
-	Path string // the target
+	Op   string // "new", "acquire", "try", "release", "witness", "bequeath", "close", "inspect", "reap", "evict"
+	Path string // the target; "" where it is no one's, as in AcquireAll with a nil context
 	Err  error
 }
 
 func (e *Error) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("filelock: %s: %s", e.Op, textOf(e.Err))
+	}
 	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
 }
 
@@ -74,30 +77,21 @@ type BusyError struct {
 	Op   string // "acquire" or "try"
 	Path string // the target
 	// Holder is the holder or, if nobody is known to be inside, the first in the
-	// queue; see its State. Its Path is "" if nobody was there at a second look.
+	// queue; see its State. Its Path is "" if nobody was there at a second look. Its
+	// process is looked up as by Inspect, so that nobody need inspect the queue to tell a
+	// user whom to ask.
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
 	// of this process count one each.
 	Ahead  int
-	Waited time.Duration
-	Err    error // why the acquisition gave up
+	Waited time.Duration // AcquireAll: for all the locks together
+	Err    error         // why the acquisition gave up
 }
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: ", quote(e.Path))
-	switch {
-	case e.Holder.Path == "":
-		b.WriteString("just released")
-	case e.Holder.State == Inside:
-		fmt.Fprintf(&b, "held by %s", e.Holder)
-	case e.Holder.State == Dead: // or it would not be in the way
-		fmt.Fprintf(&b, "in the way is %s, ticket %s", e.Holder, quote(e.Holder.Path))
-	default:
-		fmt.Fprintf(&b, "first in the queue is %s", e.Holder)
-	}
-	fmt.Fprintf(&b, ", %d ahead; ", e.Ahead)
+	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released"), e.Ahead)
 	if errors.Is(e.Err, ErrLocked) {
 		b.WriteString(textOf(e.Err))
 	} else {

@@ -123,7 +123,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, bubbled: bubble.Inside()})
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages,
@@ -291,14 +291,29 @@ type request struct {
 	try   bool
 	named bool // the caller gives back this very hold
 	owned bool // the caller makes an owner for it, whom nobody knows yet
+	// notice tells the caller of the wait; nil: nobody asks.
+	notice *notice
+}
+
+// op is what errors call it.
+func (r request) op() string {
+	if r.try {
+		return "try"
+	}
+	return "acquire"
 }
 
 // acquire makes a hold.
 func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
-	try, op := r.try, "acquire"
-	if try {
-		op = "try"
+	if l.cfg.onWait != nil && !r.try && ctx != nil {
+		return l.acquireTold(ctx, r)
 	}
+	return l.pass(ctx, r)
+}
+
+// pass is acquire, with somebody who is told of the wait, or nobody.
+func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
+	try, op := r.try, r.op()
 	if ctx == nil {
 		return nil, &Error{Op: op, Path: l.path, Err: errNilContext}
 	}
@@ -325,7 +340,10 @@ func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
 	}
 	h := l.newHold()
 	own := h.grant
-	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage}
+	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage, notice: r.notice}
+	if r.notice != nil {
+		r.notice.follow(l.line, own)
+	}
 	g, err := own.claim(ctx)
 	if g == own {
 		err = l.enter(ctx, g, began)
@@ -333,7 +351,7 @@ func (l *FileLock) acquire(ctx context.Context, r request) (*hold, error) {
 	if err != nil {
 		return nil, l.failure(ctx, op, own, began, err)
 	}
-	h.grant, h.named = g, r.named
+	h.grant, h.named, own.notice = g, r.named, nil
 	l.mu.Lock()
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()
@@ -406,6 +424,7 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
 	if first, ok := passage.First(&l.passage, seen); ok {
 		busy.Holder = newTicket(first)
+		busy.Holder.fillOwner(nil)
 	}
 	return busy
 }

@@ -51,7 +51,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 	q := Queue{Path: l.path, Tickets: []Ticket{}}
 	for _, c := range all {
 		t := newTicket(c)
-		t.fillProcess()
+		t.fillProcess(nil)
 		q.Tickets = append(q.Tickets, t)
 	}
 	return q, nil

@@ -73,7 +73,7 @@ func TestMessagesSayWho(t *testing.T) {
 		children := line(t, path, 1)
 		stop(t, children[0])
 		_, text := refused(t, path)
-		require.Regexp(t, fmt.Sprintf(`held by \S+ pid %d, %s\(inside: entry held; the process is stopped\)`, children[0].Pid(), since), text)
+		require.Regexp(t, fmt.Sprintf(`held by \S+ pid %d \(\S+, user \S+\), %s\(inside: entry held; the process is stopped\)`, children[0].Pid(), since), text)
 	})
 	t.Run("heir", func(t *testing.T) {
 		path := target(t)

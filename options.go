@@ -36,6 +36,8 @@ type config struct {
 	plainPeers bool
 	createDirs bool
 	queueDir   string
+	label      string
+	onWait     func(Wait)
 	mode       fs.FileMode
 	log        Logger
 	slog       *slog.Logger
@@ -146,7 +148,7 @@ func WithReentrant() Option {
 }
 
 // WithLogger has every step logged at debug level: enqueue, wait, acquire,
-// release, leave, skip (a dead one's ticket could not be removed, and was passed
+// release, bequeath, leave, skip (a dead one's ticket could not be removed, and was passed
 // by), restart (the ticket was taken away while it waited); and at
 // warn level what an operator may want to know: reclaim (a ticket of a dead or
 // stalled owner was removed), lost, and left behind (a ticket could not be

@@ -15,7 +15,7 @@ import (
 // queueOf returns where the queue of a canonical target is.
 func (c *config) queueOf(target string) (ticketdir.Queue, error) {
 	q := ticketdir.Queue{
-		Mode: c.mode, MakeDir: c.createDirs, Lease: c.lease,
+		Mode: c.mode, MakeDir: c.createDirs, Lease: c.lease, Label: c.label,
 	}
 	q.Dir, q.Prefix = filepath.Dir(target), ticket.Prefix(filepath.Base(target))
 	if c.queueDir != "" {

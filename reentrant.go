@@ -75,7 +75,8 @@ type grant struct {
 	holds   int
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
-	seen *turn.Report // what stood in the way when an attempt failed
+	seen   *turn.Report // what stood in the way when an attempt failed
+	notice *notice      // of an attempt whose caller wants to see it wait; nil: it does not
 }
 
 // adopt makes o, whom nobody knows yet, the owner of what is granted.
@@ -95,6 +96,7 @@ func (g *grant) claim(ctx context.Context) (*grant, error) {
 		if settled == nil {
 			return current, err
 		}
+		g.notice.begin()
 		select {
 		case <-settled:
 		case <-ctx.Done():
@@ -112,6 +114,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	defer o.mu.Unlock()
 	current = o.current(g.cfg.Site)
 	if current == nil {
+		g.notice.follow(g.line, g)
 		return o.register(g), nil, nil
 	}
 	if current.passage == nil {
@@ -127,6 +130,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		if current.settled == nil {
 			current.settled = make(chan struct{})
 		}
+		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
 	switch {
@@ -157,6 +161,18 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 		}
 	}
 	return current
+}
+
+// holds reports whether o holds a queue's lock, as far as it knows. A nil owner holds
+// nothing.
+func (o *Owner) holds(queue *passage.Site) bool {
+	if o == nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := o.current(queue)
+	return g != nil && g.passage != nil && !g.passage.Lost()
 }
 
 // register notes a new attempt. o.mu is held.
@@ -221,9 +237,12 @@ func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	var err error
-	if g.try {
+	switch {
+	case g.try:
 		err = p.Try(ctx)
-	} else {
+	case g.notice != nil:
+		err = g.waitSeen(ctx, p)
+	default:
 		err = p.Wait(ctx)
 	}
 	if err != nil {
@@ -231,6 +250,16 @@ func (g *grant) Wait(ctx context.Context, p turn.Passage) error {
 	}
 	return err
 }
+
+func (g *grant) waitSeen(ctx context.Context, p turn.Passage) error {
+	if o, ok := p.(turn.Observable); ok {
+		o.OnWait(g.notice.begin)
+		defer o.OnWait(nil) // others may wait there next
+	}
+	return p.Wait(ctx)
+}
+
+func (g *grant) Queued() { g.notice.begin() }
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.
 func (g *grant) Behind(front turn.Passage, goroutines int) {

@@ -25,6 +25,7 @@ type site struct {
 type lineKey struct {
 	lease      time.Duration
 	plainPeers bool
+	label      string
 	// bubbled: of locks that were made in bubbles of testing/synctest. They share
 	// no channel with others, and so wait for these as for other processes.
 	bubbled bool

@@ -14,6 +14,20 @@ func quote(path string) string {
 	return path
 }
 
+// longest is how many characters of a program's name a message shows: a process may
+// call itself anything.
+const longest = 64
+
+func shorten(text string) string {
+	n := 0
+	for i := range text {
+		if n++; n > longest {
+			return text[:i] + "…"
+		}
+	}
+	return text
+}
+
 // escape writes what is no printable character as Go does in strings.
 func escape(text string) string {
 	if !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {

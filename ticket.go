@@ -3,6 +3,10 @@ package filelock
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -57,6 +61,13 @@ type Ticket struct {
 	Plain  bool          // of a program that follows the plain rule
 	State  State
 	Reason string // why State is what it is
+	// Label is what the owner says of itself, see WithLabel: "" if it says nothing, or
+	// that cannot be seen here. It is no proof of anything, and may have any bytes in
+	// it: quote it, as String does.
+	Label string
+	// Stopped: the owner's process does not run until somebody lets it go on. It is
+	// told where Command may be told.
+	Stopped bool
 
 	// Guarded: the kernel tells whether the owner is inside, and nobody can remove its
 	// ticket while it is: it is Inside, or it is not inside. It is so on local
@@ -64,13 +75,16 @@ type Ticket struct {
 	Guarded bool
 
 	// Heir is a process that has inherited the lock, where the owner is gone and
-	// that one can be seen: from Inspect only.
+	// that one can be seen: from Inspect, and in a Wait.
 	Heir int
-	// Command and User are the owner's, or the heir's, for display: from Inspect
-	// only, and only where its process can be seen from this one.
+	// Command and User are the owner's, or the heir's, for display: the command line
+	// with its arguments joined by spaces, and the name. They are told by Inspect, in a
+	// BusyError and in a Wait, and only where the process can be seen from this one.
 	Command string
 	User    string
 
+	program   string // the first word of the command line
+	orphaned  bool   // the owner is gone, and an heir inside
 	self      bool
 	reachable bool   // the owner's pid means the same to this process
 	start     uint64 // of the owner, as its ticket has it
@@ -79,7 +93,7 @@ type Ticket struct {
 func newTicket(c turn.Contender) Ticket {
 	return Ticket{
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
-		State: states[c.State], Reason: c.Reason, Guarded: c.Guarded,
+		State: states[c.State], Reason: c.Reason, Label: c.Label, Guarded: c.Guarded,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
 	}
 }
@@ -88,20 +102,59 @@ var states = map[turn.State]State{
 	turn.Alive: Alive, turn.Inside: Inside, turn.Resting: Resting, turn.Stalled: Stalled, turn.Dead: Dead,
 }
 
-// String describes the ticket in a few words.
+// String describes the ticket in a few words. Of the command line it shows the program
+// only: arguments may be secret, and errors end up in logs.
 func (t Ticket) String() string {
-	who := fmt.Sprintf("%s pid %d", quote(t.Host), t.PID)
+	var b strings.Builder
 	if t.self {
-		who = "this process"
+		b.WriteString("this process")
+	} else {
+		fmt.Fprintf(&b, "%s pid %d", quote(t.Host), t.PID)
 	}
-	at := ""
+	if t.Label != "" {
+		b.WriteString(" " + strconv.Quote(t.Label))
+	}
+	if !t.self && t.Heir == 0 {
+		b.WriteString(t.process())
+	}
+	fmt.Fprintf(&b, ", queued since %s (%s: %s", t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason))
 	switch {
 	case t.State == Unknown:
-		at = ", ticket " + quote(t.Path)
+		b.WriteString(", ticket " + quote(t.Path))
 	case t.Heir != 0:
-		at = fmt.Sprintf("; the heir is pid %d", t.Heir)
+		fmt.Fprintf(&b, "; the heir is pid %d%s", t.Heir, t.process())
 	}
-	return fmt.Sprintf("%s, queued since %s (%s: %s%s)", who, t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason), at)
+	b.WriteString(")")
+	return b.String()
+}
+
+// inTheWay says what the ticket is to those behind it, or else nobody if there is none.
+func (t Ticket) inTheWay(nobody string) string {
+	switch {
+	case t.Path == "":
+		return nobody
+	case t.State == Inside:
+		return "held by " + t.String()
+	case t.State == Dead: // or it would not be in the way
+		return "in the way is " + t.String() + ", ticket " + quote(t.Path)
+	default:
+		return "first in the queue is " + t.String()
+	}
+}
+
+// process says what the program is and whose, in parentheses, as far as is known.
+func (t Ticket) process() string {
+	var known []string
+	if t.program != "" {
+		known = append(known, escape(shorten(t.program)))
+	}
+	if t.User != "" {
+		known = append(known, "user "+escape(t.User))
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(known, ", ") + ")"
 }
 
 // MarshalJSON writes what is known of the ticket, with its lease as text.
@@ -120,11 +173,13 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Plain   bool      `json:"plain,omitempty"`
 		State   State     `json:"state"`
 		Reason  string    `json:"reason"`
+		Label   string    `json:"label,omitempty"`
+		Stopped bool      `json:"stopped,omitempty"`
 		Guarded bool      `json:"guarded,omitempty"`
 		Heir    int       `json:"heir,omitempty"`
 		Command string    `json:"command,omitempty"`
 		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Guarded, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.
@@ -135,22 +190,53 @@ func stamp(t time.Time) string {
 	return time.DateTime
 }
 
-// fillProcess adds what the process table has for display. Whatever cannot be
-// learnt stays empty.
-func (t *Ticket) fillProcess() {
+// fillProcess adds what the process table has for display of the owner, or else of the
+// heir. Whatever cannot be learnt stays empty. before is what was learnt earlier, nil for
+// nothing: of the same ticket it need not be learnt again.
+func (t *Ticket) fillProcess(before *Ticket) {
+	t.fillOwner(before)
+	switch {
+	case !t.orphaned:
+	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
+		t.Heir, t.program, t.Command, t.User = before.Heir, before.program, before.Command, before.User
+	default:
+		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
+			t.describedAs(liveness.Describe(t.Heir))
+		}
+	}
+}
+
+// fillOwner is fillProcess without a search for the heir, which goes through all
+// processes there are.
+func (t *Ticket) fillOwner(before *Ticket) {
 	// The owner may have left its lock to an heir, and its pid to a stranger.
 	if !t.reachable {
 		return
 	}
-	switch liveness.Ask(t.PID, t.start) {
+	if t.self { // it runs, and who tries a lock of its own in a loop need not ask each time
+		t.describedAs(ownDescription())
+		return
+	}
+	switch process := liveness.Ask(t.PID, t.start); process {
 	case liveness.ProcessRuns, liveness.ProcessStopped:
-		t.Command, t.User = liveness.Describe(t.PID)
+		t.Stopped = process == liveness.ProcessStopped
+		if t.follows(before) {
+			t.program, t.Command, t.User = before.program, before.Command, before.User
+		} else {
+			t.describedAs(liveness.Describe(t.PID))
+		}
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
-		if t.State != Inside {
-			return
-		}
-		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
-			t.Command, t.User = liveness.Describe(t.Heir)
-		}
+		t.orphaned = t.State == Inside
 	}
 }
+
+// follows reports whether before is the same ticket, and was its owner's as t is.
+func (t *Ticket) follows(before *Ticket) bool {
+	return before != nil && before.Path == t.Path && before.orphaned == t.orphaned
+}
+
+func (t *Ticket) describedAs(d liveness.Description) {
+	t.program, t.Command, t.User = d.Program, d.Command, d.User
+}
+
+var ownDescription = sync.OnceValue(func() liveness.Description { return liveness.Describe(os.Getpid()) })

@@ -10,17 +10,18 @@ import (
 	"syscall"
 )
 
-// Describe returns a process's command line and user, for display: what cannot
-// be learnt is "".
-func Describe(pid int) (command, user string) {
+// Describe returns what a process is and whose. It asks /proc, and the file of users.
+func Describe(pid int) (d Description) {
 	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
-		command = string(bytes.ReplaceAll(bytes.TrimRight(args, "\x00"), []byte{0}, []byte{' '}))
+		args = bytes.TrimRight(args, "\x00")
+		program, _, _ := bytes.Cut(args, []byte{0})
+		d.Program, d.Command = string(program), string(bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
 	}
 	var st syscall.Stat_t
 	if err := stat(fmt.Sprintf("/proc/%d", pid), &st); err == nil {
-		user = userName(st.Uid)
+		d.User = userName(st.Uid)
 	}
-	return command, user
+	return d
 }
 
 // Opener returns a process of this pid namespace, other than this one, that has

@@ -11,18 +11,17 @@ import (
 )
 
 func TestDescribe(t *testing.T) {
-	command, name := Describe(os.Getpid())
-	require.Equal(t, strings.Join(os.Args, " "), command)
+	d := Describe(os.Getpid())
+	require.Equal(t, os.Args[0], d.Program)
+	require.Equal(t, strings.Join(os.Args, " "), d.Command)
 	// A user that only a directory service knows is told by number.
 	want := []string{strconv.Itoa(os.Getuid())}
 	if u, err := user.Current(); err == nil {
 		want = append(want, u.Username)
 	}
-	require.Contains(t, want, name)
+	require.Contains(t, want, d.User)
 
-	command, name = Describe(noPID)
-	require.Empty(t, command)
-	require.Empty(t, name)
+	require.Empty(t, Describe(noPID))
 }
 
 func TestUserName(t *testing.T) {

@@ -2,18 +2,23 @@
 
 package liveness
 
-import "github.com/shirou/gopsutil/v3/process"
+import (
+	"strings"
 
-// Describe returns a process's command line and user, for display: what cannot
-// be learnt is "".
-func Describe(pid int) (command, user string) {
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+// Describe returns what a process is and whose.
+func Describe(pid int) (d Description) {
 	p, err := process.NewProcess(int32(pid))
 	if err != nil {
-		return "", ""
+		return d
 	}
-	command, _ = p.Cmdline()
-	user, _ = p.Username()
-	return command, user
+	if args, err := p.CmdlineSlice(); err == nil && len(args) > 0 {
+		d.Program, d.Command = args[0], strings.Join(args, " ")
+	}
+	d.User, _ = p.Username()
+	return d
 }
 
 // Opener knows no way here to find who has a file open.

@@ -20,3 +20,11 @@ const (
 	// of it: it may have ended unreaped, or be another one by now.
 	ProcessHidden
 )
+
+// Description is what a process is and whose, for display: what cannot be learnt is
+// "".
+type Description struct {
+	Program string // the first word of the command line
+	Command string // all of it
+	User    string
+}

@@ -24,6 +24,8 @@ type Attempt interface {
 	// Wait returns nil when it is the passage's turn. After an error that is
 	// resumable at the passage, another goroutine may go on waiting there.
 	Wait(ctx context.Context, p turn.Passage) error
+	// Queued is called when the attempt begins to wait in the line. It must not block.
+	Queued()
 	// Behind is called once when the attempt fails in the line: front is where
 	// the line's leader waits or what its holder holds, if any, and goroutines
 	// is how many are ahead.
@@ -94,6 +96,7 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 	w, bubbled := l.waiterFor(a)
 	l.waiters.push(w)
 	l.mu.Unlock()
+	a.Queued()
 	t, ok := l.await(ctx, w)
 	if w.attempt = nil; !bubbled {
 		idle.Put(w)
@@ -164,6 +167,15 @@ func (l *Line) Report(more int) (r turn.Report) {
 	}
 	r.Ahead += more
 	return r
+}
+
+// Ahead returns what is between an attempt and its turn: where the line's leader waits
+// or what its holder holds, nil if there is none just now, and how many goroutines are
+// ahead; for the leader itself that is 0.
+func (l *Line) Ahead(a Attempt) (front turn.Passage, goroutines int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.front, l.waiters.place(a)
 }
 
 // decline passes on what came too late; others are behind us.

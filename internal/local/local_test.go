@@ -257,6 +257,8 @@ func (a *attempt) New() turn.Passage {
 
 func (a *attempt) Wait(ctx context.Context, p turn.Passage) error { return p.(*place).wait(ctx) }
 
+func (a *attempt) Queued() {}
+
 func (a *attempt) Behind(front turn.Passage, goroutines int) {
 	id := 0
 	if front != nil {

@@ -42,3 +42,13 @@ func (ws *waiters) before(w *waiter) (n int) {
 	}
 	return n
 }
+
+// place returns an attempt's place in the list, from 1 on, or 0 if it is not there.
+func (ws *waiters) place(a Attempt) (n int) {
+	for w := ws.first; w != nil; w = w.next {
+		if n++; w.attempt == a {
+			return n
+		}
+	}
+	return 0
+}

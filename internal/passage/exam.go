@@ -43,6 +43,7 @@ type other interface {
 	Name() string
 	Look() (ticketdir.Probe, error)
 	Entered() (bool, error)
+	Label() string
 	Close()
 }
 
@@ -101,6 +102,7 @@ type exam struct {
 	arrived  bool // just now, so that nothing more was looked at
 	doorway  bool // the owner may still be in its doorway
 	other    other
+	label    string // of its owner, if the look was thorough
 }
 
 // close closes the ticket if the look has opened it.
@@ -147,6 +149,9 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 		return x.failed(e, errUnseen) // it may be so still
 	default:
 		return x.failed(e, fs.ErrNotExist)
+	}
+	if x.thorough && open != nil {
+		e.label = open.Label()
 	}
 	e.nameless = probe.Nameless
 	e.ticket.Number = t.Number.Max(probe.Number)
@@ -290,7 +295,7 @@ func (x *examiner) remove(e *exam) (err error) {
 // contender describes an examined ticket.
 func (x *examiner) contender(e *exam) turn.Contender {
 	c := describe(x.queue, e.ticket, e.name, e.verdict)
-	c.Guarded = e.guarded
+	c.Label, c.Guarded = e.label, e.guarded
 	return c
 }
 

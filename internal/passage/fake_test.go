@@ -201,6 +201,8 @@ func (o *fakeOther) Look() (ticketdir.Probe, error) {
 	return o.probe, nil
 }
 
+func (o *fakeOther) Label() string { return "" }
+
 func (o *fakeOther) Entered() (bool, error) {
 	o.called("entered")
 	if len(o.entered) == 0 {
@@ -223,6 +225,8 @@ type fakeDir struct {
 	name      string
 	oneKernel bool
 	swept     bool // the own ticket is gone
+	shared    bool // others have the witness
+	heirs     bool // and still have it when the ticket is bequeathed
 	others    []queue.Ticket
 
 	mu    sync.Mutex
@@ -295,6 +299,9 @@ func (d *fakeDir) Times() (queue.Times, error) { return queue.Times{}, d.called(
 func (d *fakeDir) Settled(queue.Times) bool    { return true }
 func (d *fakeDir) MayRest() bool               { return d.oneKernel }
 func (d *fakeDir) Witness() (*os.File, error)  { return nil, d.called("witness") }
+func (d *fakeDir) Shared() bool                { return d.shared }
+func (d *fakeDir) Bequeath() (bool, error)     { return d.heirs, d.called("bequeath") }
+func (d *fakeDir) Tidied() bool                { return false }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	return ts, d.called("remaining")

@@ -40,9 +40,11 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 		return seen.First, seen.Known
 	}
 	if seen.Known {
-		if c, ok := lookOnce(cfg, seen.First); ok {
+		c, inside := lookOnce(cfg, seen.First)
+		if inside {
 			return c, true
 		}
+		seen.First.Label = c.Label
 	}
 	if seen.Ahead > many {
 		return seen.First, seen.Known // a look at all of them takes its time

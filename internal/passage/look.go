@@ -206,7 +206,11 @@ func (p *Passage) Report() turn.Report {
 		v.Reason = "not looked at yet"
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, first.Name)
-	return turn.Report{First: describe(&p.cfg.Queue, first, name, v), Known: true, Ahead: ahead}
+	c := describe(&p.cfg.Queue, first, name, v)
+	if ahead == 0 {
+		c.Label = p.cfg.Queue.Label
+	}
+	return turn.Report{First: c, Known: true, Ahead: ahead}
 }
 
 // someInside reports whether e or another one ahead is inside.

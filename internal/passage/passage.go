@@ -11,6 +11,7 @@
 //	                with what is remembered (memory.go), remove it if it is dead
 //	      Watch     wait for the nearest to change (watch.go), and now and then
 //	                for what no event tells: stalled and dead owners (patrol.go)
+//	  Survey        who is ahead, for those who want to see it meanwhile (survey.go)
 //	      ticketdir the files
 //	Passage.Leave   remove the ticket; what fails is tried again (leave.go)
 package passage
@@ -106,6 +107,9 @@ type TicketDir interface {
 	Quit() error
 	Again(q ticketdir.Queue) *ticketdir.Own
 	MayRest() bool
+	Shared() bool
+	Bequeath() (heirs bool, err error)
+	Tidied() bool
 }
 
 // Open returns a ticket yet to be created; after is the one it comes after, if
@@ -119,7 +123,7 @@ var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 }
 
 // Passage is one contender, on its way or inside. It implements turn.Passage
-// and turn.Witnessed.
+// and what else package turn knows of one.
 type Passage struct {
 	cfg *Config
 
@@ -151,15 +155,20 @@ type Passage struct {
 	restarts []time.Time
 	lost     atomic.Bool
 
+	onWait   atomic.Pointer[func()] // see OnWait
+	sighting sighting
+
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
 }
 
 var (
-	_ turn.Passage   = (*Passage)(nil)
-	_ turn.Witnessed = (*Passage)(nil)
-	_ turn.Requeuer  = (*Passage)(nil)
+	_ turn.Passage    = (*Passage)(nil)
+	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Bequeather = (*Passage)(nil)
+	_ turn.Requeuer   = (*Passage)(nil)
+	_ turn.Observable = (*Passage)(nil)
 )
 
 // New returns a passage that has yet to join.

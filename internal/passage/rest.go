@@ -26,6 +26,7 @@ type rest struct {
 	mu     sync.Mutex
 	place  *place      // nil: there is none, or it is in use
 	mode   fs.FileMode // of its ticket
+	label  string      // of its ticket
 	timer  idle.Timer
 	linger time.Duration // that the timer goes by
 	listed bool          // among resting
@@ -87,7 +88,7 @@ func (s *Site) comeBack(cfg *Config) *place {
 	}
 	s.rest.mu.Lock()
 	pl, doubt := s.rest.place, s.rest.doubt
-	if pl != nil && s.rest.mode != cfg.Queue.Mode {
+	if pl != nil && (s.rest.mode != cfg.Queue.Mode || s.rest.label != cfg.Queue.Label) {
 		pl = nil // it is removed as anybody else's would be
 	}
 	if pl != nil {
@@ -107,7 +108,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 		s.rest.vain = 0
 	}
 	old := s.rest.place
-	s.rest.place, s.rest.mode = pl, cfg.Queue.Mode
+	s.rest.place, s.rest.mode, s.rest.label = pl, cfg.Queue.Mode, cfg.Queue.Label
 	if s.rest.linger != cfg.Linger {
 		s.rest.linger, s.rest.timer.Expire = cfg.Linger, s.expire
 		s.rest.timer.Hurry(cfg.Linger / 2)
@@ -118,7 +119,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 	}
 	s.rest.timer.Used()
 	s.rest.mu.Unlock()
-	if old != nil { // of a lock with another mode
+	if old != nil { // of a lock with another mode or label
 		_ = old.leave()
 	}
 }

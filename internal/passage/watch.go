@@ -94,6 +94,7 @@ type watch struct {
 // Wait implements queue.Watch.
 func (w *watch) Wait(ctx context.Context, soon bool) error {
 	p := w.p
+	p.tellWait()
 	if p.again {
 		// Whatever woke us is used up, and the look after it failed.
 		p.again = false

@@ -25,6 +25,8 @@ type Contender struct {
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
+	// placed: the doorway is behind us, and ahead says who is ahead.
+	placed bool
 
 	passed []Ticket // lower ones that rest, to be looked at before entering
 }
@@ -45,7 +47,7 @@ func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead = dir, false, nil, Ticket{}, nil
+	c.dir, c.final, c.failed, c.own, c.ahead, c.placed = dir, false, nil, Ticket{}, nil, false
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
@@ -64,6 +66,14 @@ func (c *Contender) AllAhead() []Ticket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.ahead)
+}
+
+// Placed returns the own ticket and those known to be ahead of it, in order, and
+// reports whether that is so: in the doorway nobody knows yet.
+func (c *Contender) Placed() (own Ticket, ahead []Ticket, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.own, slices.Clone(c.ahead), c.placed
 }
 
 // Own returns the own ticket. Its number is known after the doorway.
@@ -86,7 +96,14 @@ func (c *Contender) Join() error {
 func (c *Contender) setAhead(ts []Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ahead = ts
+	c.ahead, c.placed = ts, true
+}
+
+// displace undoes setAhead.
+func (c *Contender) displace() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead, c.placed = nil, false
 }
 
 func (c *Contender) setOwn(t Ticket) {

@@ -123,7 +123,7 @@ func (c *Contender) again() error {
 		return err
 	}
 	c.setOwn(Ticket{Name: c.own.Name, Number: n})
-	c.setAhead(nil)
+	c.displace()
 	c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil
 	return nil
 }

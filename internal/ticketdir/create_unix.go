@@ -40,6 +40,7 @@ func (o *Own) create() (string, error) {
 	o.h, o.fd, o.file, o.name = h, fd, path, path[len(o.q.Dir)+1:]
 	o.placed = !o.lockless
 	o.id, o.listings = fileID{}, listings{changes: 1} // nothing of a ticket before
+	o.setLabel()
 	if h.followsOpen {
 		o.part()
 	}
@@ -129,6 +130,9 @@ func (o *Own) fixMode(st *stat) error {
 		return nil
 	}
 	switch err := again(func() error { return unix.Fchmod(o.fd, mode) }); {
+	case err == nil:
+		o.setLabel()
+		return nil
 	case err == unix.EPERM, err == unix.EACCES, err == unix.EROFS, err == unix.EINVAL, errors.Is(err, errors.ErrUnsupported):
 		return nil
 	default:

@@ -34,9 +34,15 @@ type Queue struct {
 	MakeDir bool
 	// Lease is what our tickets declare; 0 is none.
 	Lease time.Duration
+	// Label is what our tickets say of their owner, at most MaxLabel bytes, where
+	// the filesystem can keep it; "" is nothing.
+	Label string
 
 	frame *frame // nil: not prepared
 }
+
+// MaxLabel is how many bytes a label has at most.
+const MaxLabel = 64
 
 // frame is what the names of our tickets have around the nonce.
 type frame struct {

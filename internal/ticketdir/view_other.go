@@ -150,6 +150,9 @@ func (o *Other) Name() string { return o.name }
 // Close ends the use of the ticket.
 func (o *Other) Close() {}
 
+// Label returns "": there are no labels here.
+func (o *Other) Label() string { return "" }
+
 // Look reads the ticket's number. fs.ErrNotExist: it is gone.
 func (o *Other) Look() (Probe, error) { return o.view.Stat(o.name) }
 
@@ -163,3 +166,6 @@ func (v *View) Reclaim(o *Other) error { return v.RemoveDead(o.name) }
 
 // ReclaimAtRest is not called: no ticket rests here.
 func (v *View) ReclaimAtRest(o *Other) error { return v.Reclaim(o) }
+
+// RemoveUnheld is not called: no ticket is left to heirs here.
+func (v *View) RemoveUnheld(string) (held bool, err error) { return false, errors.ErrUnsupported }

@@ -53,14 +53,14 @@ func (v *View) Tells(owner liveness.Place) bool { return v.h.filesystem.Tells(ow
 // FollowsOpen reports whether a look at a ticket's number opens the ticket.
 func (v *View) FollowsOpen() bool { return !v.h.oneKernel() && v.h.followsOpen }
 
-// Stat reads another's ticket's number and beat as they are now. It looks at no
+// Stat reads another's ticket's number, beat and mark as they are now. It looks at no
 // lock. fs.ErrNotExist: it is gone, or no ticket.
 func (v *View) Stat(name string) (Probe, error) {
 	st, err := v.h.look(name)
 	if err != nil {
 		return Probe{}, wrap("stat", v.path(name), err)
 	}
-	return Probe{Number: st.modified, Beat: st.beat()}, nil
+	return Probe{Number: st.modified, Beat: st.beat(), Marked: v.h.entries() && st.accessed == restMark}, nil
 }
 
 func (v *View) path(name string) string { return v.q.Dir + "/" + name }

@@ -56,12 +56,36 @@ type Witnessed interface {
 	Witness() (*os.File, error)
 }
 
+// Bequeather is a Passage whose turn can be left to those who have its witness. Not
+// every kind of queue has one.
+type Bequeather interface {
+	Passage
+	// Heritable returns nil, or why this turn cannot be left to anybody. It asks
+	// nobody and does not change.
+	Heritable() error
+	// Bequeath is Leave, but the turn goes on until no process has the witness open
+	// any more. The passage is over, whatever it returns.
+	Bequeath() error
+}
+
 // Requeuer is a Passage whose turn can be exchanged for the place at the tail, in
 // one step and without another passage. Not every kind of queue has one.
 type Requeuer interface {
 	// Requeue gives up the turn and takes the place at the tail, so that Wait is
 	// next, and reports whether it did. If not, Leave is next.
 	Requeue() bool
+}
+
+// Observable is a Passage whose wait can be seen while it lasts. Not every kind of
+// queue has one.
+type Observable interface {
+	// OnWait has f called each time that Wait has to wait for another contender; nil
+	// is nobody. It is for the goroutine that calls Wait, and f must not block.
+	OnWait(f func())
+	// Survey is Report, but looks who is ahead now, unless somebody has done so within
+	// age. It says nothing where nobody can be seen to be ahead. It is safe at any time,
+	// for several goroutines.
+	Survey(age time.Duration) Report
 }
 
 // Report is what stood ahead at the last look.
@@ -95,6 +119,7 @@ type Contender struct {
 	Plain  bool // it follows the plain rule
 	State  State
 	Reason string // why State is what it is
+	Label  string // what its owner says of itself, "" if that is not known: any text
 
 	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
 	// its place away while it has.
@@ -108,15 +133,16 @@ type Contender struct {
 type Step int
 
 const (
-	Enqueued  Step = iota // took its place
-	Waits                 // for Other
-	Left                  // gave its place up; For is how long it waited
-	Released              // gave its turn up; For is how long it had it
-	Restarted             // its place was taken away; it starts anew, for Err
-	Reclaimed             // removed Other from the queue, which is dead, stalled or at rest
-	Skipped               // passed Other by, which could not be removed, for Err
-	LostTurn              // lost its turn, for Err
-	Abandoned             // could not leave, for Err; it is tried again
+	Enqueued   Step = iota // took its place
+	Waits                  // for Other
+	Left                   // gave its place up; For is how long it waited
+	Released               // gave its turn up; For is how long it had it
+	Restarted              // its place was taken away; it starts anew, for Err
+	Reclaimed              // removed Other from the queue, which is dead, stalled or at rest
+	Skipped                // passed Other by, which could not be removed, for Err
+	LostTurn               // lost its turn, for Err
+	Abandoned              // could not leave, for Err; it is tried again
+	Bequeathed             // left its turn to heirs; For is how long it had it
 )
 
 // Event is a step of one passage.

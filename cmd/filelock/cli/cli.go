@@ -14,7 +14,9 @@ import (
 // those that a shell uses for its commands: 1 to 63, 126 and 127, 128+N.
 const (
 	exitUsage       = 64
+	exitNested      = 65 // a run of the same target is around this one
 	exitNoInput     = 66 // the directory is missing
+	exitLost        = 68 // the lock was lost, and the command ended for it
 	exitUnavailable = 69 // the command cannot be started
 	exitInternal    = 70
 	exitOS          = 71 // the filesystem or the system refused

@@ -1,95 +1,52 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
+	"slices"
+	"strings"
 
-	"go.uber.org/zap"
+	"github.com/filelock-go/filelock"
 )
 
-// command runs the command under the held lock and returns its exit code.
-func (r *run) command() (code int, err error) {
-	cmd := r.newCommand()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r.std.in, r.std.out, r.std.err
-	var got signalError
-	switch err := r.start(cmd); {
-	case errors.As(err, &got):
-		return exitSignal + got.number(), err
-	case err != nil:
-		return exitUnavailable, fmt.Errorf("cannot run the command: %w", err)
+// Variables of the command's environment. With several targets, each has one a line.
+const (
+	envTarget = "FILELOCK_TARGET" // the target's path, absolute
+	envTicket = "FILELOCK_TICKET" // the path of its ticket
+	envToken  = "FILELOCK_TOKEN"  // the fencing token, with --fencing
+	envHeld   = "FILELOCK_HELD"   // the tickets of all runs around the command, the innermost first
+	envHolder = "FILELOCK_HOLDER" // the processes that "filelock hold" started
+)
+
+// environment is that of the command: this one's, and what is said of the lock.
+func environment(locks []*filelock.FileLock, tickets []string) []string {
+	targets := make([]string, len(locks))
+	for i, l := range locks {
+		targets[i] = l.Path()
 	}
-	r.log.Debug("run", zap.Int("pid", cmd.Process.Pid))
-	code, err = r.attend(cmd)
-	r.log.Debug("exit", zap.Int("code", code))
-	return code, err
+	held := slices.Concat(tickets, heldAround())
+	return withVariables(os.Environ(), map[string]string{
+		envTarget: strings.Join(targets, "\n"),
+		envTicket: strings.Join(tickets, "\n"),
+		envHeld:   strings.Join(held, "\n"),
+	})
 }
 
-func (r *run) newCommand() *exec.Cmd {
-	if r.flags.useShell {
-		return shell(r.flags.shell)
+// withVariables returns env with some variables set. A variable that is there is
+// replaced: programs disagree on which of two counts.
+func withVariables(env []string, set map[string]string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		_, replaced := set[name]
+		return replaced
+	})
+	for name, value := range set {
+		env = append(env, name+"="+value)
 	}
-	return exec.Command(r.flags.command[0], r.flags.command[1:]...)
+	return env
 }
 
-// start starts the command with the lock's witness among its open files.
-func (r *run) start(cmd *exec.Cmd) error {
-	witness, err := r.witness()
-	if errors.Is(err, errors.ErrUnsupported) {
-		return cmd.Start()
-	}
-	if err != nil {
-		return err
-	}
-	defer witness.Close()
-	drop, err := bequeath(witness)
-	if err != nil {
-		return err
-	}
-	defer drop()
-	return cmd.Start()
-}
-
-// witness returns the lock's witness, unless a signal comes first: to take it may
-// need a server's answer.
-func (r *run) witness() (*os.File, error) {
-	type result struct {
-		file *os.File
-		err  error
-	}
-	got := make(chan result, 1)
-	go func() {
-		f, err := r.lock.Witness()
-		got <- result{f, err}
-	}()
-	select {
-	case g := <-got:
-		return g.file, g.err
-	case s := <-r.signals.c:
-		return nil, signalError{s}
-	}
-}
-
-// attend waits for the command, and passes signals on to it meanwhile.
-func (r *run) attend(cmd *exec.Cmd) (int, error) {
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case s := <-r.signals.c:
-			if fromTerminal(s) {
-				continue
-			}
-			r.log.Debug("signal", zap.String("signal", signalName(s)))
-			// It may have ended just now; then there is nobody to tell.
-			_ = cmd.Process.Signal(s)
-		case err := <-ended:
-			var failed *exec.ExitError
-			if err != nil && !errors.As(err, &failed) {
-				return exitOS, err
-			}
-			return exitStatus(cmd.ProcessState), nil
-		}
-	}
+// heldAround are the tickets of the runs around this process, as its environment has
+// them. They may be gone by now.
+func heldAround() []string {
+	return strings.FieldsFunc(os.Getenv(envHeld), func(r rune) bool { return r == '\n' })
 }

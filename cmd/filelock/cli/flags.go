@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"github.com/filelock-go/filelock"
 )
 
 const runLong = `Waits for the lock of TARGET, runs the command, and gives the lock back when
@@ -37,65 +35,62 @@ is killed, the lock stays taken until the command has ended.`
 
 // runFlags are the arguments of "filelock run".
 type runFlags struct {
-	target     string
+	*lockFlags
 	command    []string
 	shell      string
 	useShell   bool
-	try        bool
-	wait       seconds
-	waitSet    bool
-	busy       int
-	verbose    bool
-	createDirs bool
-	queueDir   string
+	close      bool
+	exec       bool
+	init       bool
+	killOnLoss bool
 }
 
 // define makes the flags of "filelock run". None is read behind TARGET.
 func (f *runFlags) define(set *pflag.FlagSet) {
+	f.lockFlags = new(lockFlags)
+	f.lockFlags.define(set)
 	set.SetInterspersed(false)
-	set.SortFlags = false
-	set.SetNormalizeFunc(flockNames)
-	set.BoolVarP(&f.try, "nonblock", "n", false, "fail at once if the lock is busy")
-	set.VarP(&f.wait, "wait", "w", "wait no longer than `TIME`: seconds (5, 0.5) or 1m30s, 200ms")
-	set.IntVarP(&f.busy, "conflict-exit-code", "E", exitBusy, "exit `CODE` when the lock was not had: busy, or too long a wait")
-	set.StringVarP(&f.shell, "command", "c", "", "run `STRING` with the shell")
-	set.BoolVarP(&f.verbose, "verbose", "v", false, "tell on standard error who holds the lock while waiting, when it was got and when it was given back")
-	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
-	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
-}
-
-// flockNames are the long names that flock(1) has besides ours.
-func flockNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-	switch name {
-	case "timeout":
-		name = "wait"
-	case "nb":
-		name = "nonblock"
-	}
-	return pflag.NormalizedName(name)
+	set.StringVarP(&f.shell, "command", "c", "", "run `STRING` with the shell: $SHELL, or else /bin/sh")
+	set.BoolVarP(&f.close, "close", "o", false, "give the lock back when the command itself ends, whatever it leaves running")
+	set.BoolVarP(&f.exec, "exec", "F", false, "become the command: no process of filelock stays, and the lock ends with the command and its heirs")
+	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command if the lease is lost: TERM, and KILL after 5 seconds; needs --lease")
+	set.BoolVar(&f.init, "init", false, "reap orphans, as process 1 of a container has to; process 1 does so anyway")
+	// What flock(1) has, and is so here without.
+	var exclusive bool
+	set.BoolVarP(&exclusive, "exclusive", "x", false, "hold the lock alone, as by default")
+	set.BoolVarP(&exclusive, "ex", "e", false, "")
+	_ = set.MarkHidden("ex")
 }
 
 // complete takes what the flags leave open: which were given, and the operands.
 func (f *runFlags) complete(set *pflag.FlagSet) error {
-	f.useShell, f.waitSet = set.Changed("command"), set.Changed("wait")
-	if set.Changed("queue-dir") && f.queueDir == "" {
-		return errors.New("--queue-dir: the directory's name is empty")
+	if err := f.lockFlags.complete(set); err != nil {
+		return err
+	}
+	f.useShell = set.Changed("command")
+	switch {
+	case f.exec && f.close:
+		return errors.New("-F and -o exclude each other: it is the command that holds the lock")
+	case f.exec && (f.lease > 0 || f.init):
+		return errors.New("-F leaves no filelock behind, as --lease, --kill-on-loss and --init need it")
+	case f.killOnLoss && f.lease == 0:
+		return errors.New("--kill-on-loss needs --lease: without, nothing watches the lock while it is held")
 	}
 	return f.operands(set.Args())
 }
 
+// leavesToHeirs reports whether the lock outlives the command in those of its
+// descendants that have its ticket open. A lease does not: nobody would renew it.
+func (f *runFlags) leavesToHeirs() bool { return !f.close && f.lease == 0 }
+
 // operands takes what follows the flags: the target and the command.
 func (f *runFlags) operands(rest []string) error {
-	if f.busy < 0 || f.busy > 255 {
-		return fmt.Errorf("-E %d: an exit code is 0 to 255", f.busy)
+	if len(f.targets) == 0 {
+		if len(rest) == 0 {
+			return errors.New("which TARGET?")
+		}
+		f.targets, rest = rest[:1], rest[1:]
 	}
-	if f.try && f.waitSet {
-		return errors.New("-n and -w exclude each other")
-	}
-	if len(rest) == 0 {
-		return errors.New("which TARGET?")
-	}
-	f.target, rest = rest[0], rest[1:]
 	literal := len(rest) > 0 && rest[0] == "--"
 	if literal {
 		rest = rest[1:]
@@ -121,26 +116,17 @@ func (f *runFlags) operands(rest []string) error {
 	return nil
 }
 
-func (f *runFlags) options() []filelock.Option {
-	var opts []filelock.Option
-	if f.createDirs {
-		opts = append(opts, filelock.WithCreateDirs())
-	}
-	if f.queueDir != "" {
-		opts = append(opts, filelock.WithQueueDir(f.queueDir))
-	}
-	if f.wait > 0 {
-		opts = append(opts, filelock.WithTimeout(time.Duration(f.wait)))
-	}
-	return opts
-}
-
 // seconds is a flag: a number of seconds, or what time.ParseDuration reads.
 type seconds time.Duration
 
 func (s *seconds) Type() string { return "time" }
 
-func (s *seconds) String() string { return time.Duration(*s).String() }
+func (s *seconds) String() string {
+	if *s == 0 {
+		return ""
+	}
+	return time.Duration(*s).String()
+}
 
 func (s *seconds) Set(text string) error {
 	d, err := parseSeconds(text)

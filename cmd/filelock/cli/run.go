@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/filelock-go/filelock"
 )
@@ -17,16 +18,19 @@ import (
 func newRun() *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
-		Use:                   "run [flags] TARGET [--] COMMAND [ARG...]\n  filelock run [flags] TARGET -c STRING",
+		Use: `run [flags] TARGET [--] COMMAND [ARG...]
+  filelock run [flags] TARGET -c STRING
+  filelock run [flags] -t TARGET -t TARGET... [--] COMMAND [ARG...]`,
 		DisableFlagsInUseLine: true,
 		Short:                 "Run a command while holding a lock",
 		Long:                  runLong,
 		Args:                  cobra.ArbitraryArgs,
+		ValidArgsFunction:     completeRun,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.complete(cmd.Flags()); err != nil {
 				return err
 			}
-			r := run{flags: &f, std: streamsOf(cmd), signals: notify(), log: zap.NewNop()}
+			r := run{flags: &f, std: streamsOf(cmd), signals: notify()}
 			defer r.signals.stop()
 			return exit(r.all())
 		},
@@ -40,103 +44,98 @@ type run struct {
 	flags   *runFlags
 	std     streams
 	signals *signals
-	log     *zap.Logger
-	lock    *filelock.FileLock
+	held    *held
 }
 
 // all does it all. It returns an exit code, and an error if there is something
 // to say.
 func (r *run) all() (code int, err error) {
-	opts := r.flags.options()
-	if r.flags.verbose {
-		r.log = newLogger(r.std.err)
-		opts = append(opts, filelock.WithLogger(announcing(r.log, r.flags.target, opts)))
-	}
-	ctx, stop := r.signals.context()
-	if r.lock, err = r.open(ctx, opts); err == nil {
-		err = r.acquire(ctx)
-	}
-	stop()
-	if cause := context.Cause(ctx); err == nil && cause != nil {
-		// The signal came too late to end the wait. Nothing has begun yet, so
-		// let it end the command all the same.
-		err = errors.Join(cause, r.lock.Unlock())
-	}
+	say := newNarrator(r.std.err, r.flags.verbose, r.flags.quiet)
+	r.held, err = take(r.flags.lockFlags, r.signals, say)
 	if err != nil {
-		return r.notAcquired(err), err
+		return r.notHeld(err)
 	}
-	code, err = r.command()
-	return r.release(code, err)
+	tickets, drop, err := r.bequest()
+	if err != nil {
+		code, err := r.notHeld(err)
+		return code, errors.Join(err, r.held.release())
+	}
+	defer drop()
+	env := environment(r.held.locks, tickets)
+	if r.flags.exec {
+		err := become(r.argv(), env)
+		return exitUnavailable, errors.Join(cannotRun(err), r.held.release())
+	}
+	ending, err := r.command(env, drop, say)
+	if err != nil {
+		return exitUnavailable, errors.Join(cannotRun(err), r.held.release())
+	}
+	return r.finish(ending, say)
 }
 
-// tryLimit is how long -n waits for a filesystem that does not answer.
-const tryLimit = 8 * time.Second
+func cannotRun(err error) error { return fmt.Errorf("cannot run the command: %w", err) }
 
-// open makes the lock, unless a signal comes first or the time is over: to find
-// the target takes calls that a dead server does not answer.
-func (r *run) open(ctx context.Context, opts []filelock.Option) (*filelock.FileLock, error) {
-	wait := time.Duration(r.flags.wait)
-	if r.flags.try || r.flags.waitSet && wait == 0 {
-		wait = tryLimit
+// argv is the command line to run.
+func (r *run) argv() []string {
+	if r.flags.useShell {
+		return shellCommand(r.flags.shell)
 	}
-	if wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, wait, filelock.ErrTimeout)
-		defer cancel()
-	}
-	type result struct {
-		lock *filelock.FileLock
-		err  error
-	}
-	made := make(chan result, 1)
-	go func() {
-		l, err := filelock.New(r.flags.target, opts...)
-		made <- result{l, err}
-	}()
-	select {
-	case m := <-made:
-		return m.lock, m.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: %w: %w", r.flags.target, filelock.ErrUnanswered, context.Cause(ctx))
-	}
+	return r.flags.command
 }
 
-// acquire takes the lock, unless a signal comes first.
-func (r *run) acquire(ctx context.Context) error {
-	if r.flags.try || r.flags.waitSet && r.flags.wait == 0 {
-		return r.lock.TryAcquire(ctx)
-	}
-	return r.lock.Acquire(ctx)
+// ending is how a command ended.
+type ending struct {
+	code   int
+	signal os.Signal // that ended it, or nil
+	lost   bool      // the lock was, and the command was ended for it
 }
 
-func (r *run) notAcquired(err error) int {
+// notHeld is the end of a run that did not get so far as to have the lock.
+func (r *run) notHeld(err error) (int, error) {
 	var got signalError
-	switch {
-	case errors.As(err, &got):
-		return exitSignal + got.number()
-	case errors.Is(err, filelock.ErrLocked), errors.Is(err, filelock.ErrTimeout):
-		return r.flags.busy
+	if errors.As(err, &got) {
+		r.flags.sayBusy(r.std.err, err)
+		endBySignal(got.Signal)
+		return exitSignal + got.number(), nil
 	}
-	return codeOf(err)
+	if errors.Is(err, filelock.ErrLocked) || errors.Is(err, filelock.ErrTimeout) {
+		if r.flags.quiet {
+			err = nil
+		}
+		return r.flags.busy, err
+	}
+	return codeOf(err), err
 }
 
-// release gives the lock back after the command. That something went wrong
-// with it shows in the exit code unless the command failed by itself.
-func (r *run) release(code int, err error) (int, error) {
-	failed := r.lock.Unlock()
+// finish gives the lock back after the command. That something went wrong with it
+// shows in the exit code unless the command failed by itself.
+func (r *run) finish(e ending, say *narrator) (int, error) {
+	failed := r.held.leave(r.flags.leavesToHeirs())
 	if errors.Is(failed, filelock.ErrLost) {
 		failed = fmt.Errorf("%w while the command ran: it may not have been alone", failed)
 	}
-	if failed != nil && code == 0 {
-		code = exitOS
+	say.ended(e, r.held)
+	switch {
+	case e.lost:
+		return exitLost, failed
+	case e.signal != nil:
+		if failed != nil {
+			fmt.Fprintln(r.std.err, message(failed))
+		}
+		endBySignal(e.signal)
+		return exitSignal + signalNumber(e.signal), nil
+	case failed != nil && e.code == 0:
+		return exitOS, failed
 	}
-	return code, errors.Join(err, failed)
+	return e.code, failed
 }
 
 // codeOf is the exit code for an error of the library.
 func codeOf(err error) int {
 	var refused syscall.Errno
 	switch {
+	case errors.Is(err, errNested), errors.Is(err, filelock.ErrDeadlock):
+		return exitNested
 	case errors.Is(err, filelock.ErrInvalid):
 		return exitUsage
 	case errors.Is(err, filelock.ErrUnanswered):
@@ -148,4 +147,28 @@ func codeOf(err error) int {
 	default:
 		return exitInternal
 	}
+}
+
+// tryLimit is how long -n waits for a filesystem that does not answer.
+const tryLimit = 8 * time.Second
+
+// unanswered is what open and witness fail with when ctx ends them.
+func unanswered(ctx context.Context, what string) error {
+	return fmt.Errorf("%s: %w: %w", what, filelock.ErrUnanswered, context.Cause(ctx))
+}
+
+// lost is closed when the command is to be ended because a lock was lost.
+func (r *run) lost() <-chan struct{} {
+	if !r.flags.killOnLoss {
+		return nil
+	}
+	lost := make(chan struct{})
+	end := sync.OnceFunc(func() { close(lost) })
+	for _, l := range r.held.locks {
+		go func(one <-chan struct{}) {
+			<-one
+			end()
+		}(l.Lost())
+	}
+	return lost
 }

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/filelock-go/filelock"
+)
+
+// lockFlags are the flags that say which locks are taken, and how. "run" and "hold"
+// have them in common.
+type lockFlags struct {
+	targets    []string
+	try        bool
+	wait       seconds
+	waitSet    bool
+	busy       int
+	verbose    bool
+	quiet      bool
+	createDirs bool
+	queueDir   string
+	mode       fileMode
+	lease      seconds
+	label      string
+}
+
+func (f *lockFlags) define(set *pflag.FlagSet) {
+	set.SortFlags = false
+	set.SetNormalizeFunc(flockNames)
+	set.StringArrayVarP(&f.targets, "target", "t", nil, "take the lock of `TARGET`; several of them are taken all or none, and then there is no operand TARGET")
+	set.BoolVarP(&f.try, "nonblock", "n", false, "fail at once if the lock is busy")
+	set.VarP(&f.wait, "wait", "w", "wait no longer than `TIME`: seconds (5, 0.5) or 1m30s, 200ms")
+	set.IntVarP(&f.busy, "conflict-exit-code", "E", exitBusy, "exit `CODE` when the lock was not had: busy, or too long a wait")
+	set.BoolVarP(&f.verbose, "verbose", "v", false, "say on standard error who holds the lock while waiting, and what happens")
+	set.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of a busy lock and of waiting; errors are said")
+	set.StringVar(&f.label, "label", "", "what others are told of the holder: at most 64 bytes of `TEXT`")
+	set.Var(&f.lease, "lease", "have the lock expire `TIME` after the last sign of life, of which one is given three times in it; whole seconds")
+	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
+	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
+	set.Var(&f.mode, "mode", "permission of the queue's files, in `OCTAL`; 600 hides from other users whether the holder lives (default 644)")
+}
+
+// flockNames are the long names that flock(1) has besides ours.
+func flockNames(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "timeout":
+		name = "wait"
+	case "nb":
+		name = "nonblock"
+	case "no-fork":
+		name = "exec"
+	}
+	return pflag.NormalizedName(name)
+}
+
+// complete checks what the flags say, once they are read.
+func (f *lockFlags) complete(set *pflag.FlagSet) error {
+	f.waitSet = set.Changed("wait")
+	switch {
+	case f.busy < 0 || f.busy > 255:
+		return fmt.Errorf("-E %d: an exit code is 0 to 255", f.busy)
+	case f.try && f.waitSet:
+		return errors.New("-n and -w exclude each other")
+	case f.quiet && f.verbose:
+		return errors.New("-q and -v exclude each other")
+	case set.Changed("queue-dir") && f.queueDir == "":
+		return errors.New("--queue-dir: the directory's name is empty")
+	}
+	return nil
+}
+
+func (f *lockFlags) options() []filelock.Option {
+	var opts []filelock.Option
+	if f.createDirs {
+		opts = append(opts, filelock.WithCreateDirs())
+	}
+	if f.queueDir != "" {
+		opts = append(opts, filelock.WithQueueDir(f.queueDir))
+	}
+	if f.wait > 0 {
+		opts = append(opts, filelock.WithTimeout(time.Duration(f.wait)))
+	}
+	if f.lease > 0 {
+		opts = append(opts, filelock.WithLease(time.Duration(f.lease)))
+	}
+	if f.mode != 0 {
+		opts = append(opts, filelock.WithFileMode(fs.FileMode(f.mode)))
+	}
+	return opts
+}
+
+// trying reports whether the lock is not to be waited for.
+func (f *lockFlags) trying() bool { return f.try || f.waitSet && f.wait == 0 }
+
+// sayBusy says why a wait ended, unless nothing is to be said of that.
+func (f *lockFlags) sayBusy(w io.Writer, err error) {
+	if !f.quiet {
+		fmt.Fprintln(w, message(err))
+	}
+}
+
+// held are the locks that were taken.
+type held struct {
+	locks   []*filelock.FileLock
+	release func() error
+}
+
+// take takes the locks. A signal ends the wait: the error then matches signalError.
+func take(f *lockFlags, s *signals, say *narrator) (*held, error) {
+	if err := refuseNested(f); err != nil {
+		return nil, err
+	}
+	ctx, stop := s.context()
+	began := time.Now()
+	h, err := f.take(ctx, say)
+	say.waited(h, began)
+	stop()
+	if cause := context.Cause(ctx); err == nil && cause != nil {
+		// The signal came too late to end the wait. Nothing has begun yet, so
+		// let it end the command all the same.
+		err = errors.Join(cause, h.release())
+	}
+	return h, err
+}
+
+func (f *lockFlags) take(ctx context.Context, say *narrator) (*held, error) {
+	h := &held{}
+	opts := append(f.options(), say.options()...)
+	limited := ctx
+	if limit := f.limit(); limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeoutCause(ctx, limit, filelock.ErrTimeout)
+		defer cancel()
+	}
+	for _, target := range f.targets {
+		l, err := open(limited, target, opts)
+		if err != nil {
+			return nil, err
+		}
+		h.locks = append(h.locks, l)
+	}
+	var err error
+	h.release, err = f.acquire(ctx, h.locks)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// limit is how long to find the targets may take, or 0.
+func (f *lockFlags) limit() time.Duration {
+	if f.trying() {
+		return tryLimit
+	}
+	return time.Duration(f.wait)
+}
+
+// open makes a lock, unless ctx is done first: to find the target takes calls that a
+// dead server does not answer.
+func open(ctx context.Context, target string, opts []filelock.Option) (*filelock.FileLock, error) {
+	type result struct {
+		lock *filelock.FileLock
+		err  error
+	}
+	made := make(chan result, 1)
+	go func() {
+		l, err := filelock.New(target, opts...)
+		made <- result{l, err}
+	}()
+	select {
+	case m := <-made:
+		return m.lock, m.err
+	case <-ctx.Done():
+		return nil, unanswered(ctx, target)
+	}
+}
+
+func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (release func() error, err error) {
+	claims := make([]filelock.Claim, len(locks))
+	for i, l := range locks {
+		claims[i] = l
+	}
+	if f.trying() {
+		return filelock.TryAcquireAll(ctx, claims...)
+	}
+	return filelock.AcquireAll(ctx, claims...)
+}
+
+// leave gives the locks back, to heirs if there may be some: those of the command's
+// descendants that have a ticket open.
+func (h *held) leave(heirs bool) error {
+	if !heirs {
+		return h.release()
+	}
+	var errs []error
+	for _, l := range slices.Backward(h.locks) {
+		err := l.Bequeath()
+		if errors.Is(err, errors.ErrUnsupported) { // there are no heirs here
+			err = l.Unlock()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// fileMode is a flag: permission bits, in octal.
+type fileMode fs.FileMode
+
+func (m *fileMode) Type() string { return "octal" }
+
+func (m *fileMode) String() string {
+	if *m == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*m), 8)
+}
+
+func (m *fileMode) Set(text string) error {
+	n, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || n > 0o777 || n&0o600 != 0o600 {
+		return errors.New("want permission bits in octal, among them 600")
+	}
+	*m = fileMode(n)
+	return nil
+}
