@@ -86,12 +86,21 @@ type BusyError struct {
 	// of this process count one each.
 	Ahead  int
 	Waited time.Duration // AcquireAll: for all the locks together
-	Err    error         // why the acquisition gave up
+	// Deadlock says which circle the wait was part of, as in "may be a deadlock: pid 12
+	// waits for /a, which pid 11 holds while it waits for /b, which pid 12 holds", or is
+	// "". Circles among processes of this machine, and among named owners of this
+	// process, are found within two seconds. Among processes it only may be a deadlock:
+	// each of them holds what another one waits for, but perhaps in another goroutine.
+	Deadlock string
+	Err      error // why the acquisition gave up
 }
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released"), e.Ahead)
+	if e.Deadlock != "" {
+		b.WriteString(e.Deadlock + "; ")
+	}
 	if errors.Is(e.Err, ErrLocked) {
 		b.WriteString(textOf(e.Err))
 	} else {
@@ -104,18 +113,26 @@ func (e *BusyError) Unwrap() error { return e.Err }
 
 // MarshalJSON writes the fields, and the reason as text.
 func (e *BusyError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{
+	fields := map[string]any{
 		"op": e.Op, "path": e.Path, "holder": e.Holder, "ahead": e.Ahead,
 		"waited": e.Waited.String(), "error": textOf(e.Err),
-	})
+	}
+	if e.Deadlock != "" {
+		fields["deadlock"] = e.Deadlock
+	}
+	return json.Marshal(fields)
 }
 
 // LogValue is for log/slog.
 func (e *BusyError) LogValue() slog.Value {
-	return slog.GroupValue(
+	fields := []slog.Attr{
 		slog.String("op", e.Op), slog.String("path", e.Path), slog.String("holder", e.Holder.String()),
 		slog.Int("ahead", e.Ahead), slog.Duration("waited", e.Waited), slog.String("error", textOf(e.Err)),
-	)
+	}
+	if e.Deadlock != "" {
+		fields = append(fields, slog.String("deadlock", e.Deadlock))
+	}
+	return slog.GroupValue(fields...)
 }
 
 // textOf is an error's message as a part of another one; nil has none. The

@@ -121,12 +121,12 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		return nil, err
 	}
 	q.Prepare()
-	l := &FileLock{path: target, cfg: cfg, site: siteOf(q)}
+	l := &FileLock{path: target, cfg: cfg, site: siteOf(q, target)}
 	l.site.passages.Find(q.Dir)
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
-		Site: &l.site.passages,
+		Site: &l.site.passages, OnWatch: deadlocks.arm,
 	}
 	l.log = newJournal(&cfg, target, &l.passage)
 	if len(l.log.sinks) > 0 {
@@ -421,7 +421,7 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	if g.seen != nil {
 		seen = *g.seen
 	}
-	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Err: err}
+	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Deadlock: g.circle, Err: err}
 	if first, ok := passage.First(&l.passage, seen); ok {
 		busy.Holder = newTicket(first)
 		busy.Holder.fillOwner(nil)

@@ -147,6 +147,7 @@ var steps = [...]struct {
 	turn.LostTurn:   {"lost", slog.LevelWarn},
 	turn.Abandoned:  {"left behind", slog.LevelWarn},
 	turn.Bequeathed: {"bequeath", slog.LevelDebug},
+	turn.Circular:   {"deadlock", slog.LevelWarn},
 }
 
 // observe logs what happens to a passage.
@@ -179,6 +180,8 @@ func (j *journal) observe(e turn.Event) {
 		fields = append(fields, slog.Duration("waited", e.For))
 	case turn.Released, turn.Bequeathed:
 		fields = append(fields, slog.Duration("held", e.For))
+	case turn.Circular:
+		fields = append(fields, slog.String("circle", e.Circle))
 	}
 	if e.Err != nil {
 		why := e.Err

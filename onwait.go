@@ -26,18 +26,24 @@ type Wait struct {
 	// Holder is who is inside or, if nobody is known to be, the first in the queue: see
 	// its State, Reason and Stopped. Its Path is "" while that is not known.
 	Holder Ticket `json:"holder"`
+	// Deadlock says which circle the wait is part of, as in BusyError, or is "".
+	Deadlock string `json:"deadlock,omitempty"`
 }
 
 // String describes the wait in a few words, on one line.
 func (w Wait) String() string {
-	return fmt.Sprintf("%s: %s, %d ahead; waits since %s",
+	text := fmt.Sprintf("%s: %s, %d ahead; waits since %s",
 		quote(w.Path), w.Holder.inTheWay("nobody is known to be inside"), w.Ahead, w.Since.Format(stamp(w.Since)))
+	if w.Deadlock != "" {
+		text += "; " + w.Deadlock
+	}
+	return text
 }
 
 // changed reports whether w tells something that last did not.
 func (w *Wait) changed(last *Wait) bool {
 	h, g := &w.Holder, &last.Holder
-	if w.Ahead != last.Ahead || h.Path != g.Path || h.State != g.State || h.Stopped != g.Stopped || h.Heir != g.Heir {
+	if w.Ahead != last.Ahead || w.Deadlock != last.Deadlock || h.Path != g.Path || h.State != g.State || h.Stopped != g.Stopped || h.Heir != g.Heir {
 		return true
 	}
 	// What takes time to prove has that time in its reason.
@@ -46,7 +52,7 @@ func (w *Wait) changed(last *Wait) bool {
 
 // WithOnWait has f called when an acquisition through this lock has to wait, and then
 // whenever the one inside, the own position, or what is known of the one inside has
-// changed. It is for showing people what they wait for, and for giving up with good
+// changed, or the wait is found to be part of a circle. It is for showing people what they wait for, and for giving up with good
 // reason: f may cancel the acquisition's context. The default is nobody. TryLock and
 // TryAcquire do not wait, and an acquisition that need not wait makes no call.
 //
@@ -234,9 +240,22 @@ func (n *notice) standing() (front turn.Passage, goroutines int) {
 	return line.Ahead(attempt)
 }
 
+// circle returns what the wait was found to be part of.
+func (n *notice) circle() (circle string) {
+	n.mu.Lock()
+	line, attempt := n.line, n.attempt
+	n.mu.Unlock()
+	line.Waits(func(a local.Attempt) {
+		if a == attempt {
+			circle = a.(*grant).circle
+		}
+	})
+	return circle
+}
+
 // wait makes a Wait of a report; last is the one before.
 func (n *notice) wait(r turn.Report, last *Wait) Wait {
-	w := Wait{Path: n.path, Since: n.since, Ahead: r.Ahead, Position: r.Ahead + 1}
+	w := Wait{Path: n.path, Since: n.since, Ahead: r.Ahead, Position: r.Ahead + 1, Deadlock: n.circle()}
 	if r.Known {
 		w.Holder = newTicket(r.First)
 		w.Holder.fillProcess(&last.Holder)

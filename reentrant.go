@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 // An Owner is an identity that the caller gives to a line of work: goroutines
@@ -76,6 +77,7 @@ type grant struct {
 	settled chan struct{} // closed once passage is final; nil if nobody waits for that
 
 	seen   *turn.Report // what stood in the way when an attempt failed
+	circle string       // what its wait was found to be part of; guarded by the line's mutex while it waits
 	notice *notice      // of an attempt whose caller wants to see it wait; nil: it does not
 }
 
@@ -175,6 +177,18 @@ func (o *Owner) holds(queue *passage.Site) bool {
 	return g != nil && g.passage != nil && !g.passage.Lost()
 }
 
+// queues returns the queues whose locks o holds.
+func (o *Owner) queues() (held []waitfor.Queue) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, g := range o.grants {
+		if g.passage != nil {
+			held = append(held, waitfor.Queue{Dir: g.cfg.Queue.Dir, Prefix: g.cfg.Queue.Prefix})
+		}
+	}
+	return held
+}
+
 // register notes a new attempt. o.mu is held.
 func (o *Owner) register(g *grant) *grant {
 	if o.grants == nil {
@@ -259,7 +273,10 @@ func (g *grant) waitSeen(ctx context.Context, p turn.Passage) error {
 	return p.Wait(ctx)
 }
 
-func (g *grant) Queued() { g.notice.begin() }
+func (g *grant) Queued() {
+	deadlocks.arm()
+	g.notice.begin()
+}
 
 // Behind notes what a goroutine saw ahead of it that did not come to lead.
 func (g *grant) Behind(front turn.Passage, goroutines int) {

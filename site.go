@@ -9,11 +9,14 @@ import (
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 // site is what the FileLocks of one path in this process share: what is known of
 // the queue, and the lines in which its goroutines wait.
 type site struct {
+	target   string
+	queue    waitfor.Queue
 	passages passage.Site
 
 	mu    sync.Mutex
@@ -37,14 +40,16 @@ var sites = struct {
 	known map[string]weak.Pointer[site]
 }{known: map[string]weak.Pointer[site]{}}
 
-func siteOf(q ticketdir.Queue) *site {
-	key := q.Dir + "\x00" + q.Prefix
+func siteKey(dir, prefix string) string { return dir + "\x00" + prefix }
+
+func siteOf(q ticketdir.Queue, target string) *site {
+	key := siteKey(q.Dir, q.Prefix)
 	sites.mu.Lock()
 	defer sites.mu.Unlock()
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{lines: map[lineKey]*local.Line{}}
+	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s

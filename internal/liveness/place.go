@@ -19,6 +19,10 @@ const (
 	stacksBit Place = 2
 )
 
+// OneKernel reports whether the owner of a ticket made at that place saw a filesystem
+// that one kernel alone mounts.
+func OneKernel(owner Place) bool { return owner&oneKernelBit != 0 }
+
 // Filesystem is what is known of a directory's filesystem.
 type Filesystem struct {
 	Type      int64
@@ -52,7 +56,7 @@ func (f Filesystem) Place() Place {
 // the same stack.
 func (f Filesystem) Tells(owner Place) bool {
 	switch {
-	case !f.OneKernel || owner&oneKernelBit == 0:
+	case !f.OneKernel || !OneKernel(owner):
 		return false
 	case f.Stacks || owner&stacksBit != 0:
 		return owner == f.Place()

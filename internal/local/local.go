@@ -42,6 +42,7 @@ type Line struct {
 	mu      sync.Mutex
 	busy    bool         // somebody leads, holds or leaves
 	front   turn.Passage // where the leader waits, or what the holder holds
+	leader  Attempt      // who waits there; nil: nobody
 	first   time.Time    // when it came to the head; zero: not yet, since the line was last free
 	waiters waiters
 }
@@ -157,6 +158,21 @@ func (l *Line) Waiting() int {
 	return l.waiters.n
 }
 
+// Waits calls f for each goroutine that waits: for the one that leads, if it does, and
+// for those in line. It returns what the line has, or waits for, at its front. None of
+// them goes on meanwhile, so f must be quick, and must not use the line.
+func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leader != nil {
+		f(l.leader)
+	}
+	for w := l.waiters.first; w != nil; w = w.next {
+		f(w.attempt)
+	}
+	return l.front, l.front != nil && l.leader == nil
+}
+
 // Report says what is ahead of one who would come now, with so many more ahead
 // of it in this process.
 func (l *Line) Report(more int) (r turn.Report) {
@@ -198,13 +214,13 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 		}
 	}
 	l.mu.Lock()
-	l.front = p
+	l.front, l.leader = p, a
 	l.mu.Unlock()
 	err := a.Wait(ctx, p)
 	switch {
 	case err == nil:
 		l.mu.Lock()
-		l.first = time.Now()
+		l.first, l.leader = time.Now(), nil
 		l.mu.Unlock()
 		return p, nil
 	case p.Resumable(err):
@@ -238,7 +254,7 @@ func withLeaving(err, leaving error) error {
 func (l *Line) abdicate(p turn.Passage) (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.front = nil
+	l.front, l.leader = nil, nil
 	if p != nil && l.waiters.n == 0 {
 		err = l.leave(p)
 		p = nil // somebody may have come meanwhile, and starts anew

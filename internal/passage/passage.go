@@ -55,6 +55,9 @@ type Config struct {
 	Site       *Site
 	// Observe is told of each step, unless it is nil.
 	Observe func(turn.Event)
+	// OnWatch is called whenever a passage begins to watch a ticket ahead, unless it is
+	// nil. It must not block.
+	OnWatch func()
 }
 
 // Site is what all passages of this process through one queue share.
@@ -416,6 +419,10 @@ func (p *Passage) Lost() bool { return p.lost.Load() }
 
 // Losing implements turn.Passage.
 func (p *Passage) Losing() <-chan struct{} { return p.beating.Load().Lost() }
+
+// Ticket returns the name of the own ticket, "" before there is one. It is safe to call
+// at any time.
+func (p *Passage) Ticket() string { return p.contender.Own().Name }
 
 // tell tells the observer.
 func (p *Passage) tell(e turn.Event) {

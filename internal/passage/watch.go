@@ -32,6 +32,9 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 		return &tryWatch{Waiter: wake.Poll(p.cfg.Poll), p: p}
 	}
 	name, _ := ticket.Parse(p.cfg.Queue.Prefix, t.Name)
+	if p.cfg.OnWatch != nil {
+		p.cfg.OnWatch()
+	}
 	if p.cfg.Observe != nil {
 		p.tell(turn.Event{
 			Step: turn.Waits, Other: turn.Contender{ID: p.path(t), Host: name.Host, PID: name.PID}, Ahead: p.Report(),

@@ -143,6 +143,7 @@ const (
 	LostTurn               // lost its turn, for Err
 	Abandoned              // could not leave, for Err; it is tried again
 	Bequeathed             // left its turn to heirs; For is how long it had it
+	Circular               // waits in a circle, which Circle says in words
 )
 
 // Event is a step of one passage.
@@ -154,4 +155,5 @@ type Event struct {
 	For    time.Duration
 	Err    error
 	Inside bool // it happened while the turn was held
+	Circle string
 }
