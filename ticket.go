@@ -74,6 +74,9 @@ type Ticket struct {
 	// filesystems of Linux only, and only where the ticket may be read.
 	Guarded bool
 
+	// Inherited: the owner's process is gone, and one that inherited the lock from it is
+	// inside. It is told where Command may be told.
+	Inherited bool
 	// Heir is a process that has inherited the lock, where the owner is gone and
 	// that one can be seen: from Inspect, and in a Wait.
 	Heir int
@@ -84,7 +87,6 @@ type Ticket struct {
 	User    string
 
 	program   string // the first word of the command line
-	orphaned  bool   // the owner is gone, and an heir inside
 	self      bool
 	reachable bool   // the owner's pid means the same to this process
 	start     uint64 // of the owner, as its ticket has it
@@ -164,22 +166,23 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		lease = t.Lease.String()
 	}
 	return json.Marshal(struct {
-		Path    string    `json:"path"`
-		Host    string    `json:"host"`
-		PID     int       `json:"pid"`
-		Queued  time.Time `json:"queued"`
-		Shared  bool      `json:"shared,omitempty"`
-		Lease   string    `json:"lease,omitempty"`
-		Plain   bool      `json:"plain,omitempty"`
-		State   State     `json:"state"`
-		Reason  string    `json:"reason"`
-		Label   string    `json:"label,omitempty"`
-		Stopped bool      `json:"stopped,omitempty"`
-		Guarded bool      `json:"guarded,omitempty"`
-		Heir    int       `json:"heir,omitempty"`
-		Command string    `json:"command,omitempty"`
-		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Heir, t.Command, t.User})
+		Path      string    `json:"path"`
+		Host      string    `json:"host"`
+		PID       int       `json:"pid"`
+		Queued    time.Time `json:"queued"`
+		Shared    bool      `json:"shared,omitempty"`
+		Lease     string    `json:"lease,omitempty"`
+		Plain     bool      `json:"plain,omitempty"`
+		State     State     `json:"state"`
+		Reason    string    `json:"reason"`
+		Label     string    `json:"label,omitempty"`
+		Stopped   bool      `json:"stopped,omitempty"`
+		Guarded   bool      `json:"guarded,omitempty"`
+		Inherited bool      `json:"inherited,omitempty"`
+		Heir      int       `json:"heir,omitempty"`
+		Command   string    `json:"command,omitempty"`
+		User      string    `json:"user,omitempty"`
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.
@@ -196,7 +199,7 @@ func stamp(t time.Time) string {
 func (t *Ticket) fillProcess(before *Ticket) {
 	t.fillOwner(before)
 	switch {
-	case !t.orphaned:
+	case !t.Inherited:
 	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
 		t.Heir, t.program, t.Command, t.User = before.Heir, before.program, before.Command, before.User
 	default:
@@ -226,13 +229,13 @@ func (t *Ticket) fillOwner(before *Ticket) {
 			t.describedAs(liveness.Describe(t.PID))
 		}
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
-		t.orphaned = t.State == Inside
+		t.Inherited = t.State == Inside
 	}
 }
 
 // follows reports whether before is the same ticket, and was its owner's as t is.
 func (t *Ticket) follows(before *Ticket) bool {
-	return before != nil && before.Path == t.Path && before.orphaned == t.orphaned
+	return before != nil && before.Path == t.Path && before.Inherited == t.Inherited
 }
 
 func (t *Ticket) describedAs(d liveness.Description) {

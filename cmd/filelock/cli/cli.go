@@ -100,7 +100,7 @@ lock or waits for it.`,
 		},
 	}
 	root.SetVersionTemplate("filelock {{.Version}}\n")
-	root.AddCommand(newRun(), newStatus(), newReap(), newVersion())
+	root.AddCommand(newRun(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker())
 	return root
 }
 
