@@ -9,23 +9,31 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // child is a command for the scripts to run under the lock:
 //
-//	child [-pid FILE] [-heard FILE] [-until FILE] [-code N]
+//	child [-pid FILE] [-heard FILE] [-until FILE] [-code N] [-close]
 //
 // It writes its pid to one file, notes the signals it gets in another, and
 // ends when a third one appears, or after TERM. Where neither comes, because the
-// script failed, it ends all the same, for nobody else will end it.
+// script failed, it ends all the same, for nobody else will end it. With -close, it
+// closes the tickets that it inherited, as daemons close all their files.
 func child() {
 	pid := flag.String("pid", "", "write the own pid here, once ready")
 	heard := flag.String("heard", "", "note signals here, one a line, and do not die of them")
 	until := flag.String("until", "", "end when this file appears")
 	code := flag.Int("code", 0, "exit code")
+	closing := flag.Bool("close", false, "close inherited tickets")
 	flag.Parse()
+	for fd := 3; *closing && fd < 100; fd++ {
+		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && strings.HasSuffix(name, ".pid") {
+			syscall.Close(fd)
+		}
+	}
 
 	signals := make(chan os.Signal, 16)
 	if *heard != "" {

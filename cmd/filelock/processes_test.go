@@ -120,6 +120,14 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(p.Signal(sig))
 }
 
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	if got := processesOf(ts).running[args[0]].cmd.Process.Pid; got != pid {
+		ts.Fatalf("%s is process %d, not %d", args[0], got, pid)
+	}
+}
+
 var signalsByName = map[string]syscall.Signal{
 	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "KILL": syscall.SIGKILL,
 	"ALRM": syscall.SIGALRM, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,

@@ -100,7 +100,9 @@ lock or waits for it.`,
 		},
 	}
 	root.SetVersionTemplate("filelock {{.Version}}\n")
-	root.AddCommand(newRun(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker())
+	root.AddCommand(
+		newRun(), newHold(), newHolder(), newRelease(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker(),
+	)
 	return root
 }
 

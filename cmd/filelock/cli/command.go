@@ -48,5 +48,5 @@ func withVariables(env []string, set map[string]string) []string {
 // heldAround are the tickets of the runs around this process, as its environment has
 // them. They may be gone by now.
 func heldAround() []string {
-	return strings.FieldsFunc(os.Getenv(envHeld), func(r rune) bool { return r == '\n' })
+	return lines(os.Getenv(envHeld))
 }

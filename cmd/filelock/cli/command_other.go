@@ -44,7 +44,10 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 	say.running(cmd.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	lost := r.lost()
+	var lost <-chan struct{}
+	if r.flags.killOnLoss {
+		lost = r.held.lost()
+	}
 	var e ending
 	for {
 		select {

@@ -36,13 +36,12 @@ is killed, the lock stays taken until the command has ended.`
 // runFlags are the arguments of "filelock run".
 type runFlags struct {
 	*lockFlags
-	command    []string
-	shell      string
-	useShell   bool
-	close      bool
-	exec       bool
-	init       bool
-	killOnLoss bool
+	command  []string
+	shell    string
+	useShell bool
+	close    bool
+	exec     bool
+	init     bool
 }
 
 // define makes the flags of "filelock run". None is read behind TARGET.
@@ -53,7 +52,6 @@ func (f *runFlags) define(set *pflag.FlagSet) {
 	set.StringVarP(&f.shell, "command", "c", "", "run `STRING` with the shell: $SHELL, or else /bin/sh")
 	set.BoolVarP(&f.close, "close", "o", false, "give the lock back when the command itself ends, whatever it leaves running")
 	set.BoolVarP(&f.exec, "exec", "F", false, "become the command: no process of filelock stays, and the lock ends with the command and its heirs")
-	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command if the lease is lost: TERM, and KILL after 5 seconds; needs --lease")
 	set.BoolVar(&f.init, "init", false, "reap orphans, as process 1 of a container has to; process 1 does so anyway")
 	// What flock(1) has, and is so here without.
 	var exclusive bool
@@ -73,8 +71,6 @@ func (f *runFlags) complete(set *pflag.FlagSet) error {
 		return errors.New("-F and -o exclude each other: it is the command that holds the lock")
 	case f.exec && (f.lease > 0 || f.init):
 		return errors.New("-F leaves no filelock behind, as --lease, --kill-on-loss and --init need it")
-	case f.killOnLoss && f.lease == 0:
-		return errors.New("--kill-on-loss needs --lease: without, nothing watches the lock while it is held")
 	}
 	return f.operands(set.Args())
 }

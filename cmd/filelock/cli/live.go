@@ -85,7 +85,7 @@ func (l *liveLine) clear() {
 }
 
 func liveText(w filelock.Wait, waited time.Duration) string {
-	return fmt.Sprintf("waiting for %q: %s; position %d, %v", w.Path, holderOf(w.Holder), w.Position, waited.Truncate(time.Second))
+	return fmt.Sprintf("waiting for %s: %s; position %d, %v", printable(w.Path), holderOf(w.Holder), w.Position, waited.Truncate(time.Second))
 }
 
 // shorten cuts text to so many columns, if there are any.

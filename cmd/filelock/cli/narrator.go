@@ -55,7 +55,7 @@ func (n *narrator) waits(w filelock.Wait) {
 		return // only the position has changed
 	}
 	n.told[w.Path] = holder
-	n.sentence("waiting for %q: %s; position %d in the queue", w.Path, holder, w.Position)
+	n.sentence("waiting for %s: %s; position %d in the queue", printable(w.Path), holder, w.Position)
 }
 
 // holderOf says in words who holds a lock.
@@ -126,7 +126,7 @@ func (n *narrator) sentence(format string, args ...any) {
 func (h *held) String() string {
 	names := make([]string, len(h.locks))
 	for i, l := range h.locks {
-		names[i] = fmt.Sprintf("%q", l.Path())
+		names[i] = printable(l.Path())
 	}
 	return strings.Join(names, ", ")
 }

@@ -35,7 +35,7 @@ func refuseNested(f *lockFlags) error {
 			if t.State == filelock.Dead || t.State == filelock.Resting || !slices.ContainsFunc(around, sameTicket(t.Path)) {
 				continue
 			}
-			return fmt.Errorf("%q: %w: it would wait for itself (held by %s)", q.Path, errNested, t)
+			return fmt.Errorf("%s: %w: it would wait for itself (held by %s)", printable(q.Path), errNested, t)
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -155,20 +154,4 @@ const tryLimit = 8 * time.Second
 // unanswered is what open and witness fail with when ctx ends them.
 func unanswered(ctx context.Context, what string) error {
 	return fmt.Errorf("%s: %w: %w", what, filelock.ErrUnanswered, context.Cause(ctx))
-}
-
-// lost is closed when the command is to be ended because a lock was lost.
-func (r *run) lost() <-chan struct{} {
-	if !r.flags.killOnLoss {
-		return nil
-	}
-	lost := make(chan struct{})
-	end := sync.OnceFunc(func() { close(lost) })
-	for _, l := range r.held.locks {
-		go func(one <-chan struct{}) {
-			<-one
-			end()
-		}(l.Lost())
-	}
-	return lost
 }

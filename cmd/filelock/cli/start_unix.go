@@ -26,7 +26,10 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 	if j.init {
 		becomeReaper()
 	}
-	lost := r.lost()
+	var lost <-chan struct{}
+	if r.flags.killOnLoss {
+		lost = r.held.lost()
+	}
 	j.prepare()
 	spareThreads()
 	if err := r.start(j, env); err != nil {

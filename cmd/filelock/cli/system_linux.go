@@ -47,3 +47,6 @@ func spareThreads() {
 		unix.Close(r[i])
 	}
 }
+
+// duplicate makes the number to another one of from.
+func duplicate(from, to int) error { return unix.Dup3(from, to, 0) }

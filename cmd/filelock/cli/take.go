@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -30,6 +31,7 @@ type lockFlags struct {
 	mode       fileMode
 	lease      seconds
 	label      string
+	killOnLoss bool
 }
 
 func (f *lockFlags) define(set *pflag.FlagSet) {
@@ -43,6 +45,7 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of a busy lock and of waiting; errors are said")
 	set.StringVar(&f.label, "label", "", "what others are told of the holder: at most 64 bytes of `TEXT`")
 	set.Var(&f.lease, "lease", "have the lock expire `TIME` after the last sign of life, of which one is given three times in it; whole seconds")
+	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
 	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
 	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
 	set.Var(&f.mode, "mode", "permission of the queue's files, in `OCTAL`; 600 hides from other users whether the holder lives (default 644)")
@@ -71,6 +74,10 @@ func (f *lockFlags) complete(set *pflag.FlagSet) error {
 		return errors.New("-n and -w exclude each other")
 	case f.quiet && f.verbose:
 		return errors.New("-q and -v exclude each other")
+	case set.Changed("lease") && f.lease == 0:
+		return errors.New("--lease 0: want whole seconds, at least one")
+	case f.killOnLoss && f.lease == 0:
+		return errors.New("--kill-on-loss needs --lease: without, nothing watches the lock while it is held")
 	case set.Changed("queue-dir") && f.queueDir == "":
 		return errors.New("--queue-dir: the directory's name is empty")
 	}
@@ -90,6 +97,9 @@ func (f *lockFlags) options() []filelock.Option {
 	}
 	if f.lease > 0 {
 		opts = append(opts, filelock.WithLease(time.Duration(f.lease)))
+	}
+	if f.label != "" {
+		opts = append(opts, filelock.WithLabel(f.label))
 	}
 	if f.mode != 0 {
 		opts = append(opts, filelock.WithFileMode(fs.FileMode(f.mode)))
@@ -145,7 +155,10 @@ func (f *lockFlags) take(ctx context.Context, say *narrator) (*held, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.locks = append(h.locks, l)
+		// A path that is named twice counts once.
+		if !slices.ContainsFunc(h.locks, func(other *filelock.FileLock) bool { return other.Path() == l.Path() }) {
+			h.locks = append(h.locks, l)
+		}
 	}
 	var err error
 	h.release, err = f.acquire(ctx, h.locks)
@@ -192,6 +205,28 @@ func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (re
 		return filelock.TryAcquireAll(ctx, claims...)
 	}
 	return filelock.AcquireAll(ctx, claims...)
+}
+
+// lost returns a channel that is closed when one of the locks is lost, or nil where
+// nothing watches them: without a lease.
+func (h *held) lost() <-chan struct{} {
+	var lost chan struct{}
+	var end func()
+	for _, l := range h.locks {
+		one := l.Lost()
+		if one == nil {
+			continue
+		}
+		if lost == nil {
+			lost = make(chan struct{})
+			end = sync.OnceFunc(func() { close(lost) })
+		}
+		go func() {
+			<-one
+			end()
+		}()
+	}
+	return lost
 }
 
 // leave gives the locks back, to heirs if there may be some: those of the command's
