@@ -180,7 +180,7 @@ func describe(out io.Writer, r verify.Report) error {
 	fmt.Fprintf(w, "%s: %s, %s\n\n", printable(r.Dir), printable(r.Filesystem), kernels)
 	fmt.Fprintln(w, "PROPERTY\tGRADE\tBETWEEN\tRESULT")
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Property, f.Grade, printable(f.Between), printable(f.Result))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Property, f.Grade, printable(f.Between), overview.Line(f.Result))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -192,7 +192,7 @@ func describe(out io.Writer, r verify.Report) error {
 		span(r.Handoffs.P50), span(r.Handoffs.P90), span(r.Handoffs.P99), span(r.Handoffs.Max))
 	_, err := fmt.Fprintf(out, "\nverdict: %s\n", r.Verdict)
 	for _, why := range r.Why {
-		_, err = fmt.Fprintf(out, "  - %s\n", printable(why))
+		_, err = fmt.Fprintf(out, "  - %s\n", overview.Line(why))
 	}
 	return err
 }

@@ -150,7 +150,7 @@ func measure(ctx context.Context, o Options, target string, s Scenario) (r Resul
 	}
 	for _, w := range all {
 		if err := w.Tell("go"); err != nil {
-			return r, err
+			return r, errors.Join(err, w.Wait())
 		}
 	}
 	used := make([]uses, len(all))

@@ -32,13 +32,13 @@ func (q Queue) lines(now time.Time) []string {
 	state := "free"
 	switch {
 	case q.Error != "":
-		state = "error: " + escapeLine(q.Error)
+		state = "error: " + Line(q.Error)
 	case q.Held:
 		state = "held"
 	}
 	lines := []string{Quote(q.Path) + ": " + state}
 	if q.Note != "" {
-		lines = append(lines, "("+escapeLine(q.Note)+")")
+		lines = append(lines, "("+Line(q.Note)+")")
 	}
 	if len(q.Tickets) == 0 {
 		return lines
@@ -56,7 +56,7 @@ func Table(tickets []Ticket, now time.Time) []string {
 	fmt.Fprintln(w, "#\tPHASE\tKIND\tHOST\tPID\tUSER\tQUEUED\tVERDICT\tLABEL\tREASON\tCOMMAND")
 	for _, t := range tickets {
 		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Position, t.phase(), t.kind(), Quote(t.Host), t.PID,
-			dash(Quote(t.User)), stamp(t.Queued, now), t.Verdict, dash(label(t.Label)), escapeLine(t.Reason), dash(t.command()))
+			dash(Quote(t.User)), stamp(t.Queued, now), t.Verdict, dash(label(t.Label)), Line(t.Reason), dash(t.command()))
 	}
 	_ = w.Flush() // to memory
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
@@ -111,9 +111,9 @@ func stamp(t, now time.Time) string {
 	return t.Format(time.DateTime)
 }
 
-// escapeLine writes what would break a line, or change a terminal, as Go does in
+// Line is a sentence as it is shown: it writes what would break a line, or change a terminal, as Go does in
 // strings, and the rest as it is.
-func escapeLine(text string) string {
+func Line(text string) string {
 	quoted := strings.ReplaceAll(fmt.Sprintf("%q", text), `\"`, `"`)
 	return quoted[1 : len(quoted)-1]
 }

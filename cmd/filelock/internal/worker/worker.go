@@ -83,7 +83,7 @@ func Start(command []string, name string, spec any) (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := p.stdin.Write(append(task, '\n')); err != nil {
+	if _, err := p.stdin.Write(task); err != nil { // no newline: that would be the first line to be told
 		return nil, errors.Join(err, p.Kill())
 	}
 	return p, nil
