@@ -120,19 +120,12 @@ func measure(ctx context.Context, o Options, target string, s Scenario) (r Resul
 	ctx, cancel := context.WithTimeoutCause(ctx, o.For+grace, errors.New("it takes too long"))
 	defer cancel()
 	var all []*worker.Process
-	stop := context.AfterFunc(ctx, func() {
+	kill := func() {
 		for _, w := range all {
 			_ = w.Kill()
 		}
-	})
-	defer func() {
-		if !stop() {
-			err = errors.Join(context.Cause(ctx), err)
-		}
-		for _, w := range all {
-			_ = w.Kill()
-		}
-	}()
+	}
+	defer kill()
 	lines := make([]*json.Decoder, 0, s.Processes)
 	for range s.Processes {
 		w, err := worker.Start(o.Worker, "use", using{Target: target, For: o.For, Goroutines: s.Goroutines, Once: s.Once})
@@ -142,6 +135,12 @@ func measure(ctx context.Context, o Options, target string, s Scenario) (r Resul
 		all = append(all, w)
 		lines = append(lines, json.NewDecoder(w.Out))
 	}
+	stop := context.AfterFunc(ctx, kill) // which ends what is read from them
+	defer func() {
+		if !stop() {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+	}()
 	for i := range all {
 		var ready bool
 		if err := lines[i].Decode(&ready); err != nil {
