@@ -125,5 +125,9 @@ func (m model) title() string {
 	if hidden := len(m.lines) - m.room(); hidden > 0 {
 		more = fmt.Sprintf(", lines %d to %d of %d, arrows scroll", m.top+1, min(m.top+m.room(), len(m.lines)), len(m.lines))
 	}
-	return fmt.Sprintf("filelock: %d locks%s (q quits)", m.queues, more)
+	locks := "locks"
+	if m.queues == 1 {
+		locks = "lock"
+	}
+	return fmt.Sprintf("filelock: %d %s%s (q quits)", m.queues, locks, more)
 }
