@@ -19,7 +19,10 @@ import (
 // robbed, and the data of one job is never between that of another.
 func TestReapForceStorm(t *testing.T) {
 	t.Parallel()
-	const times = 100
+	times := 100
+	if testing.Short() {
+		times = 20
+	}
 	dir := t.TempDir()
 	target, log, end := filepath.Join(dir, "target"), filepath.Join(dir, "log"), filepath.Join(dir, "end")
 	const job = `until [ -e end ]; do filelock run target -c 'echo in >>log; echo out >>log' || exit; done`

@@ -108,6 +108,7 @@ func (m model) View() string {
 	for i := m.top; i < len(m.lines) && len(shown) < m.height; i++ {
 		shown = append(shown, m.lines[i])
 	}
+	shown = shown[:min(len(shown), m.height)]
 	for i, l := range shown {
 		shown[i] = ansi.Truncate(l, m.width, "…")
 	}

@@ -60,25 +60,24 @@ type Lab struct {
 	made     map[string]bool
 }
 
-// errExperiment is of an experiment that could not be made.
-type errExperiment struct{ err error }
+// errExperiment is of an experiment that could not be made. absent: a file that is there
+// was said not to be.
+type errExperiment struct {
+	err    error
+	absent bool
+}
 
 func (e errExperiment) Error() string { return e.err.Error() }
 
 // Run makes all experiments. Its error says what kept one from being made, such as a
 // directory that may not be written to; then the others are not made either.
-func (l *Lab) Run(ctx context.Context) (findings []Finding, err error) {
+func (l *Lab) Run(ctx context.Context) ([]Finding, error) {
 	var id [4]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err
 	}
 	l.run, l.made = hex.EncodeToString(id[:]), map[string]bool{}
 	defer l.sweep()
-	defer func() {
-		if e, ok := recover().(errExperiment); ok {
-			findings, err = l.findings, e.err
-		}
-	}()
 	for _, e := range []struct {
 		name string
 		f    func(context.Context)
@@ -101,9 +100,30 @@ func (l *Lab) Run(ctx context.Context) (findings []Finding, err error) {
 		if l.Progress != nil {
 			l.Progress(e.name)
 		}
-		e.f(ctx)
+		if err := l.experiment(ctx, e.name, e.f); err != nil {
+			return l.findings, err
+		}
 	}
 	return l.findings, nil
+}
+
+// experiment makes one. That a file that is there is said not to be is a finding, unless
+// the directory is not there either.
+func (l *Lab) experiment(ctx context.Context, name string, f func(context.Context)) (err error) {
+	defer func() {
+		r := recover()
+		switch e, ok := r.(errExperiment); {
+		case r == nil:
+		case !ok:
+			panic(r)
+		case e.absent && l.A.List().Err == "":
+			l.found(name, Broken, 0, "a file that is there is said not to be: %v", e.err)
+		default:
+			err = e.err
+		}
+	}()
+	f(ctx)
+	return nil
 }
 
 func (l *Lab) found(property string, grade Grade, seconds time.Duration, format string, args ...any) {
@@ -136,7 +156,7 @@ func must(r Result) Result {
 		if r.Denied {
 			err = fmt.Errorf("%w: %s", os.ErrPermission, r.Err)
 		}
-		panic(errExperiment{err})
+		panic(errExperiment{err, r.Absent})
 	}
 	return r
 }
@@ -208,14 +228,13 @@ func (l *Lab) numbers(ctx context.Context) {
 	const property = "modification times"
 	name := l.name()
 	last := must(l.A.Create(name)).Time
-	var step time.Duration
-	for _, s := range steps {
-		if must(l.A.SetTime(name, last.Add(s))).Time.After(last) {
-			step = s
-			break
-		}
+	step := time.Duration(0)
+	raise := func() (time.Time, bool) {
+		set, by := l.raise(name, last)
+		step = max(step, by)
+		return set, by > 0
 	}
-	if step == 0 {
+	if _, ok := raise(); !ok {
 		l.found(property, Broken, -1, "cannot be set above %v, not even by %v", last.Format(time.RFC3339Nano), steps[len(steps)-1])
 		return
 	}
@@ -223,9 +242,9 @@ func (l *Lab) numbers(ctx context.Context) {
 	seen := must(l.B.Fresh(name)).Time
 	late := time.Duration(0)
 	for range 10 {
-		set := must(l.A.SetTime(name, last.Add(step))).Time
-		if !set.After(last) {
-			l.found(property, Broken, step, "a step of %v is stored once and lost the next time: %v after %v", step, set.Format(time.RFC3339Nano), last.Format(time.RFC3339Nano))
+		set, ok := raise()
+		if !ok {
+			l.found(property, Broken, step, "could be set higher once, and then not above %v", last.Format(time.RFC3339Nano))
 			return
 		}
 		last = set
@@ -259,6 +278,17 @@ func (l *Lab) numbers(ctx context.Context) {
 	default:
 		l.found(property, Good, step, "the smallest step is %v", step)
 	}
+}
+
+// raise sets a file's time above another one, as the lock does: by the smallest step that
+// is stored. by is 0 if none is.
+func (l *Lab) raise(name string, above time.Time) (set time.Time, by time.Duration) {
+	for _, s := range steps {
+		if set = must(l.A.SetTime(name, above.Add(s))).Time; set.After(above) {
+			return set, s
+		}
+	}
+	return set, 0
 }
 
 // ownListings: a listing begun after an own change of the directory shows whatever
@@ -452,7 +482,8 @@ func (l *Lab) death(ctx context.Context) {
 	}
 	must(l.A.Unlock(name))
 	if err := l.Kill(name); err != nil {
-		panic(errExperiment{fmt.Errorf("the process to be killed: %w", err)})
+		l.found(property, Broken, 0, "another process could not take a lock that was free: %v", err)
+		return
 	}
 	age := l.age(ctx, func() bool { r := l.A.Lock(name, Entry); return r.Err == "" && !r.Held })
 	switch {

@@ -114,6 +114,8 @@ func (l *liar) SetTime(name string, to time.Time) Result {
 	switch l.lie {
 	case "truncated times":
 		to = to.Truncate(time.Hour)
+	case "two seconds":
+		to = to.Truncate(2 * time.Second)
 	case "whole seconds":
 		to = to.Truncate(time.Second)
 	case "times that fall":
@@ -129,7 +131,7 @@ func (l *liar) Fresh(name string) Result {
 	switch l.lie {
 	case "times differ":
 		r.Time = r.Time.Add(time.Second)
-	case "gone too soon":
+	case "there and not":
 		return Result{Err: "no such file", Absent: true}
 	case "never gone":
 		if r.Absent {
@@ -210,6 +212,8 @@ func TestLies(t *testing.T) {
 		also    []string // where the same lie shows, too
 	}{
 		{lie: "truncated times", broken: map[string]Grade{"modification times": Broken}},
+		{lie: "two seconds", broken: map[string]Grade{"modification times": Limited}},
+		{lie: "there and not", broken: map[string]Grade{"modification times": Broken, "removals": Broken}},
 		{lie: "whole seconds", broken: map[string]Grade{"modification times": Limited}},
 		{lie: "times that fall", broken: map[string]Grade{"modification times": Broken}, also: []string{"attribute age"}},
 		{lie: "times differ", one: true, broken: map[string]Grade{"modification times": Broken}},

@@ -174,8 +174,10 @@ func (r *run) kill(name string) error {
 		return err
 	}
 	var said [16]byte
-	_, err = w.Out.Read(said[:])
-	return errors.Join(err, w.Kill())
+	if _, err = w.Out.Read(said[:]); err != nil {
+		return w.Wait() // it has ended by itself
+	}
+	return w.Kill()
 }
 
 // contest has contenders of all hosts take a lock in turn.
