@@ -61,7 +61,8 @@ type verifyFlags struct {
 	time, hold     time.Duration
 	processes      int
 	hosts          int
-	listen, join   string
+	listen, key    string
+	join           string
 	svg            string
 	json, progress bool
 }
@@ -82,6 +83,7 @@ func newVerify() *cobra.Command {
 	set.IntVar(&f.processes, "processes", 4, "how many contend, on each host")
 	set.IntVar(&f.hosts, "hosts", 1, "how many hosts take part, this one included")
 	set.StringVar(&f.listen, "listen", "127.0.0.1:0", "where the referee listens, `HOST:PORT`")
+	set.StringVar(&f.key, "key", "", "what others must know to be heard, at least 8 characters (default: random)")
 	set.StringVar(&f.join, "join", "", "take part in a verification on another host, `HOST:PORT/KEY`")
 	set.StringVar(&f.svg, "svg", "", "draw who waited and held when, into `FILE`")
 	set.BoolVar(&f.json, "json", false, "as JSON")
@@ -105,6 +107,8 @@ func (f *verifyFlags) check() error {
 		return errors.New("--processes: want 1 to 256")
 	case f.hosts < 1 || f.hosts > 64:
 		return errors.New("--hosts: want 1 to 64")
+	case f.key != "" && (len(f.key) < 8 || strings.ContainsAny(f.key, "/ \t\n")):
+		return errors.New("--key: want at least 8 characters, no spaces and no slash")
 	case f.join != "" && f.hosts > 1:
 		return errors.New("--join and --hosts exclude each other")
 	case f.hosts*f.processes < 2:
@@ -120,7 +124,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, dir string) error {
 	std := streamsOf(cmd)
 	bar := newBar(std.err)
 	o := verify.Options{
-		Processes: f.processes, For: f.time, Hold: f.hold, Listen: f.listen, Hosts: f.hosts,
+		Processes: f.processes, For: f.time, Hold: f.hold, Listen: f.listen, Key: f.key, Hosts: f.hosts,
 		Progress: bar.show, Listens: func(join string) {
 			bar.clear()
 			fmt.Fprintf(std.err, "On the others: filelock verify --join %s DIR\n", reachable(join))

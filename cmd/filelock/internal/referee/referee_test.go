@@ -86,7 +86,7 @@ func TestQuantile(t *testing.T) {
 // nobody begins before the start, and strangers are turned away.
 func TestServer(t *testing.T) {
 	met := make(chan Hello, 1)
-	s, err := Listen("127.0.0.1:0", func(h Hello, _ net.Conn, _ *bufio.Reader) { met <- h })
+	s, err := Listen("127.0.0.1:0", "", func(h Hello, _ net.Conn, _ *bufio.Reader) { met <- h })
 	require.NoError(t, err)
 	defer s.Close()
 
@@ -139,7 +139,7 @@ func TestServer(t *testing.T) {
 
 // TestServerRefusesEndlessLines: one who never ends a line is not listened to for ever.
 func TestServerRefusesEndlessLines(t *testing.T) {
-	s, err := Listen("127.0.0.1:0", func(Hello, net.Conn, *bufio.Reader) {})
+	s, err := Listen("127.0.0.1:0", "key", func(Hello, net.Conn, *bufio.Reader) {})
 	require.NoError(t, err)
 	defer s.Close()
 	conn, err := net.Dial("tcp", s.Address())

@@ -57,18 +57,22 @@ type Server struct {
 	serving sync.WaitGroup
 }
 
-// Listen starts a referee at an address, such as "127.0.0.1:0".
-func Listen(address string, meet func(Hello, net.Conn, *bufio.Reader)) (*Server, error) {
+// Listen starts a referee at an address, such as "127.0.0.1:0". An empty key stands for
+// one that nobody can guess.
+func Listen(address, key string, meet func(Hello, net.Conn, *bufio.Reader)) (*Server, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	var key [8]byte
-	if _, err := rand.Read(key[:]); err != nil {
-		return nil, errors.Join(err, l.Close())
+	if key == "" {
+		var random [8]byte
+		if _, err := rand.Read(random[:]); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		key = hex.EncodeToString(random[:])
 	}
 	s := &Server{
-		listener: l, key: hex.EncodeToString(key[:]), meet: meet,
+		listener: l, key: key, meet: meet,
 		changed: make(chan struct{}), start: make(chan struct{}), ended: make(chan struct{}), conns: map[net.Conn]bool{},
 	}
 	s.serving.Go(s.accept)

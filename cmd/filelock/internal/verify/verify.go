@@ -27,9 +27,10 @@ type Options struct {
 	Processes int           // contenders on each host
 	For       time.Duration // how long they contend
 	Hold      time.Duration // how long each holds the lock
-	// Listen is the referee's address; Hosts is how many take part, this one included.
-	Listen string
-	Hosts  int
+	// Listen is the referee's address, and Key what others must know to be heard: "" is
+	// one that nobody can guess. Hosts is how many take part, this one included.
+	Listen, Key string
+	Hosts       int
 	// Worker is the command that runs worker.Main with Tasks.
 	Worker []string
 	// Listens is told what others need to join, if there are to be others.
@@ -90,7 +91,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	r.report.Dir, r.report.Filesystem, r.report.OneKernel = o.Dir, filesystem(o.Dir), ticketdir.OneKernel(o.Dir)
 	r.report.Findings = []probe.Finding{}
 	var err error
-	if r.server, err = referee.Listen(o.Listen, r.meet); err != nil {
+	if r.server, err = referee.Listen(o.Listen, o.Key, r.meet); err != nil {
 		return r.report, err
 	}
 	if err = r.all(ctx); err == nil {
