@@ -12,12 +12,20 @@ import (
 )
 
 // A Claim is one of the locks that AcquireAll takes. A *FileLock is a claim to hold
-// its lock exclusively.
+// its lock exclusively, and what its Shared returns is one to share it.
 type Claim interface{ claim() claim }
 
-type claim struct{ lock *FileLock }
+type claim struct {
+	lock   *FileLock
+	shared bool
+}
+
+func (c claim) claim() claim { return c }
 
 func (l *FileLock) claim() claim { return claim{lock: l} }
+
+// Shared returns the claim to share the lock, for AcquireAll. It acquires nothing.
+func (l *FileLock) Shared() Claim { return claim{lock: l, shared: true} }
 
 // AcquireAll waits for several locks and takes them, all or none. It returns nil as
 // its error when all are held, to be given back by release: in the reverse order,
@@ -27,13 +35,13 @@ func (l *FileLock) claim() claim { return claim{lock: l} }
 // elements, then of their directories. So those who see a directory under another
 // path, as in a container, have the same order for files of different names.)
 //
-// Several claims to one path count once, through the first of them; the others'
-// FileLocks are not held by it. The same path with another WithQueueDir is another
-// lock.
+// Several claims to one path count once: the first exclusive one, or else the first. The
+// others' FileLocks are not held by it. The same path with another WithQueueDir is
+// another lock.
 //
 // It blocks like Acquire. All of it has the shortest time of the locks' WithTimeouts.
 // While it waits for one it holds those before. If ctx names an owner, all are
-// this owner's; if it holds one of them already and that is not reentrant, that is
+// this owner's; if it holds one of them already, and may not acquire it again, that is
 // ErrDeadlock at once.
 //
 // The error is that of the lock that was not to be had, which it names, as Acquire
@@ -133,6 +141,7 @@ func acquireAll(ctx context.Context, locks []Claim, r request) (holdings, error)
 	began := time.Now()
 	held := make(holdings, 0, len(claims))
 	for _, c := range claims {
+		r.shared = c.shared
 		h, err := c.lock.acquire(ctx, r)
 		if err != nil {
 			if busy := (*BusyError)(nil); errors.As(err, &busy) {
@@ -148,8 +157,8 @@ func acquireAll(ctx context.Context, locks []Claim, r request) (holdings, error)
 	return held, nil
 }
 
-// inOrder returns the claims in the order that is the same for everybody, one for
-// each queue.
+// inOrder returns the claims in the order that is the same for everybody, the strongest
+// for each queue.
 func inOrder(locks []Claim) ([]claim, error) {
 	claims := make([]claim, len(locks))
 	for i, c := range locks {
@@ -160,7 +169,7 @@ func inOrder(locks []Claim) ([]claim, error) {
 			return nil, fmt.Errorf("%w: lock %d of %d is nil", ErrInvalid, i+1, len(locks))
 		}
 	}
-	slices.SortStableFunc(claims, claim.compare)
+	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Or(a.compare(b), a.weakness()-b.weakness()) })
 	return slices.CompactFunc(claims, func(a, b claim) bool { return a.compare(b) == 0 }), nil
 }
 
@@ -171,16 +180,32 @@ func (c claim) compare(o claim) int {
 	return cmp.Or(strings.Compare(a.Prefix, b.Prefix), strings.Compare(a.Dir, b.Dir))
 }
 
+// weakness is higher for the weaker kind.
+func (c claim) weakness() int {
+	if c.shared {
+		return 1
+	}
+	return 0
+}
+
 // refused returns the error of the first claim that is sure to fail because of who
 // asks, before anything is waited for.
 func refused(ctx context.Context, claims []claim, r request) error {
 	owner := ownerOf(ctx)
 	for _, c := range claims {
-		switch l := c.lock; {
-		case l.cfg.reentrant && owner == nil:
-			return &Error{Op: r.op(), Path: l.path, Err: ErrNoOwner}
-		case !l.cfg.reentrant && !r.try && owner.holds(&l.site.passages):
-			return &Error{Op: r.op(), Path: l.path, Err: ErrDeadlock}
+		var err error
+		switch held, shared := owner.holds(&c.lock.site.passages); {
+		case c.lock.cfg.reentrant && owner == nil:
+			err = ErrNoOwner
+		case !held || r.try:
+		case shared && !c.shared:
+			err = errUpgrade
+		case !c.lock.cfg.reentrant:
+			err = ErrDeadlock
+		}
+		if err != nil {
+			r.shared = c.shared
+			return &Error{Op: r.op(), Path: c.lock.path, Err: err}
 		}
 	}
 	return nil

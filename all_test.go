@@ -372,3 +372,64 @@ func TestAcquireAllArguments(t *testing.T) {
 	require.NoError(t, release(), "none of none")
 	requireFree(t, dir, locks)
 }
+
+// kinds returns the kinds of the tickets of a queue, in its order.
+func kinds(t testing.TB, path string) (all []string) {
+	t.Helper()
+	q, err := filelock.Inspect(path)
+	require.NoError(t, err)
+	for _, ticket := range q.Tickets {
+		kind := "exclusive"
+		if ticket.Shared {
+			kind = "shared"
+		}
+		all = append(all, kind)
+	}
+	return all
+}
+
+func TestAcquireAllKinds(t *testing.T) {
+	dir, locks := several(t, 3)
+	a, b, c := locks[0], locks[1], locks[2]
+	release, err := filelock.AcquireAll(t.Context(), c.Shared(), b, a.Shared(), b.Shared(), newLock(t, c.Path()))
+	require.NoError(t, err)
+	require.Equal(t, []string{"shared"}, kinds(t, a.Path()))
+	require.Equal(t, []string{"exclusive"}, kinds(t, b.Path()), "the stronger kind wins")
+	require.Equal(t, []string{"exclusive"}, kinds(t, c.Path()), "wherever it stands")
+	require.False(t, c.Held(), "by the FileLock that claims it")
+
+	both, err := filelock.TryAcquireAll(t.Context(), a.Shared())
+	require.NoError(t, err, "readers share")
+	require.NoError(t, both())
+	_, err = filelock.TryAcquireAll(t.Context(), a.Shared(), b.Shared())
+	require.ErrorIs(t, err, filelock.ErrLocked)
+	var busy *filelock.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, b.Path(), busy.Path)
+	require.Equal(t, "try shared", busy.Op)
+	require.NoError(t, release())
+	requireFree(t, dir, locks)
+}
+
+// TestAcquireAllDoesNotUpgrade: who shares a lock would wait for itself to have it alone.
+func TestAcquireAllDoesNotUpgrade(t *testing.T) {
+	for _, opts := range [][]filelock.Option{nil, {filelock.WithReentrant()}} {
+		dir, locks := several(t, 2, opts...)
+		me := filelock.ContextWithOwner(t.Context())
+		require.NoError(t, locks[1].AcquireShared(me))
+		_, err := filelock.AcquireAll(me, claims(locks)...)
+		require.ErrorIs(t, err, filelock.ErrDeadlock)
+		require.False(t, locks[0].Held())
+		release, err := filelock.AcquireAll(me, locks[0], locks[1].Shared())
+		if opts == nil {
+			require.ErrorIs(t, err, filelock.ErrDeadlock)
+		} else {
+			require.NoError(t, err)
+			require.NoError(t, release())
+		}
+		require.True(t, locks[1].Held())
+		require.NoError(t, locks[1].Unlock())
+		require.False(t, locks[1].Held())
+		requireNoTickets(t, dir)
+	}
+}

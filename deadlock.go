@@ -14,7 +14,7 @@ import (
 )
 
 // deadlocks looks for circles of waits that this process is part of, and tells those
-// who wait in them.
+// who wait in them. It keeps nobody from anything, and ends no wait.
 //
 // A circle is closed by a wait that begins. So a look is due some time after that, and
 // again and again as long as somebody in this process waits and holds something
@@ -79,6 +79,7 @@ func (d *detector) tick() {
 		circle, ok := look.Circle(w.Wait)
 		switch {
 		case !ok:
+			w.tell("") // if it was part of one, that is no more
 		case d.suspected[circle.Key]:
 			suspected[circle.Key] = true
 			w.tell(circle.Text(targetOf))
@@ -146,7 +147,7 @@ func (w *wait) hold(held map[*site]bool) {
 	slices.SortFunc(w.Held, waitfor.Queue.Compare)
 }
 
-// tell tells all of whom w is the wait, and logs it once.
+// tell tells all of whom w is the wait, and logs it once. "" is no circle.
 func (w *wait) tell(circle string) {
 	var observe func(turn.Event)
 	front, _ := w.line.Waits(func(a local.Attempt) {
@@ -154,7 +155,7 @@ func (w *wait) tell(circle string) {
 		if g.try || g.owner != w.owner || g.circle == circle {
 			return
 		}
-		if g.circle = circle; observe == nil {
+		if g.circle = circle; observe == nil && circle != "" {
 			observe = g.cfg.Observe
 		}
 	})

@@ -2,10 +2,13 @@ package filelock_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,22 +18,28 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/locktest"
+	"github.com/filelock-go/filelock/internal/waitfor"
 )
 
 func init() {
 	locktest.Register("nested", nestedChild)
+	locktest.Register("waits", waitsChild)
 }
 
-// nestedChild takes one lock and then, when told, another one; it says what it is told
-// while it waits, and how that ended.
+// nestedChild takes one lock and then, when told, another one, of the kinds that it is
+// told; it says what it is told while it waits, in either way, and how that ended.
 func nestedChild(args []string) error {
-	var told []logged
-	records := records{level: slog.LevelWarn, all: &told}
 	first, err := filelock.New(args[0])
 	if err != nil {
 		return err
 	}
-	second, err := filelock.New(args[1], filelock.WithSlog(slog.New(telling{records})))
+	circle := ""
+	second, err := filelock.New(args[1], filelock.WithSlog(slog.New(telling{})), filelock.WithOnWait(func(w filelock.Wait) {
+		if w.Deadlock != circle {
+			circle = w.Deadlock
+			locktest.Say("sees %s", circle)
+		}
+	}))
 	if err != nil {
 		return err
 	}
@@ -38,7 +47,11 @@ func nestedChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := first.Acquire(context.Background()); err != nil {
+	acquire := (*filelock.FileLock).Acquire
+	if len(args) > 3 && args[3] == "shared" {
+		acquire = (*filelock.FileLock).AcquireShared
+	}
+	if err := acquire(first, context.Background()); err != nil {
 		return err
 	}
 	locktest.Say("holds")
@@ -47,22 +60,20 @@ func nestedChild(args []string) error {
 	defer cancel()
 	err = second.Acquire(ctx)
 	locktest.Say("ended %v", err)
-	locktest.Gate()
 	if err == nil {
 		err = second.Unlock()
 	} else {
 		err = nil
 	}
-	if e := first.Unlock(); e != nil {
-		return e
-	}
-	return err
+	return errors.Join(err, first.Unlock())
 }
 
 // telling is a slog.Handler that has a child say what it is told of deadlocks.
-type telling struct{ slog.Handler }
+type telling struct{}
 
-func (h telling) WithAttrs(attrs []slog.Attr) slog.Handler { return h }
+func (telling) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (h telling) WithAttrs([]slog.Attr) slog.Handler             { return h }
+func (h telling) WithGroup(string) slog.Handler                  { return h }
 
 func (h telling) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
@@ -74,47 +85,216 @@ func (h telling) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// TestCircleIsTold: n processes, each of which holds one lock and waits for the next
-// one's, are told within two seconds, while they wait and when they give up; and none of
-// them is kept from anything by that.
+// ring starts children, each of which holds one lock of dir and is about to wait for the
+// next one's, and returns what each is to be told.
+func ring(t *testing.T, dir string, n int, limit time.Duration, kind string) (children []*locktest.Child, circles []string) {
+	t.Helper()
+	path := func(i int) string { return filepath.Join(dir, string(rune('a'+i%n))) }
+	for i := range n {
+		children = append(children, locktest.Start(t, "nested", path(i), path(i+1), limit, kind))
+	}
+	for _, c := range children {
+		c.Expect("holds")
+	}
+	for i, c := range children {
+		circle := fmt.Sprintf("may be a deadlock: pid %d waits for %s", c.Pid(), path(i+1))
+		for j := i + 1; j < i+n; j++ {
+			circle += fmt.Sprintf(", which pid %d holds while it waits for %s", children[j%n].Pid(), path(j+1))
+		}
+		circles = append(circles, circle+fmt.Sprintf(", which pid %d holds", c.Pid()))
+	}
+	return children, circles
+}
+
+// inTime is when a circle is told at the latest.
+const inTime = 2 * time.Second
+
+// TestCircleIsTold: processes, each of which holds one lock and waits for the next one's,
+// are told in time, while they wait and when they give up. Nobody's wait ends by that.
 func TestCircleIsTold(t *testing.T) {
-	for _, n := range []int{2, 3} {
-		t.Run(fmt.Sprintf("%d processes", n), func(t *testing.T) {
+	const limit = 3 * time.Second
+	for name, test := range map[string]struct {
+		n    int
+		kind string
+	}{
+		"two processes":   {2, "exclusive"},
+		"three processes": {3, "exclusive"},
+		"two readers":     {2, "shared"},
+	} {
+		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, dir string) {
-				var children []*locktest.Child
-				path := func(i int) string { return filepath.Join(dir, string(rune('a'+i%n))) }
-				for i := range n {
-					children = append(children, locktest.Start(t, "nested", path(i), path(i+1), 4*time.Second))
-				}
-				for _, c := range children {
-					c.Expect("holds")
-				}
+				children, circles := ring(t, dir, test.n, limit, test.kind)
 				began := time.Now()
 				for _, c := range children {
 					c.Go()
 				}
 				for i, c := range children {
-					want := "may be a deadlock: "
-					for j := range n {
-						waits := fmt.Sprintf("pid %d waits for %s", children[(i+j)%n].Pid(), path(i+j+1))
-						if j > 0 {
-							waits = fmt.Sprintf(", which pid %d holds while it waits for %s", children[(i+j)%n].Pid(), path(i+j+1))
-						}
-						want += waits
-					}
-					want += fmt.Sprintf(", which pid %d holds", c.Pid())
-					c.Expect("told " + want)
-					took := time.Since(began)
-					t.Logf("told after %v: %s", took.Round(time.Millisecond), want)
-					require.Less(t, took, 2*time.Second)
-					defer func() {
-						line := c.Line()
-						require.Contains(t, line, "; "+want+"; gave up after 4")
-					}()
+					told := []string{c.Line(), c.Line()}
+					require.Less(t, time.Since(began), inTime)
+					require.ElementsMatch(t, []string{"told " + circles[i], "sees " + circles[i]}, told)
 				}
+				t.Logf("all are told after %v: %s", time.Since(began).Round(time.Millisecond), circles[0])
+				for i, c := range children {
+					line := c.Line()
+					for line == "sees " { // another one has given up, and this one is told
+						line = c.Line()
+					}
+					if i == 0 {
+						require.Contains(t, line, "; "+circles[i]+"; gave up after 3s: context deadline exceeded")
+					}
+					require.True(t, strings.HasPrefix(line, "ended "), line)
+					c.Done()
+				}
+				require.GreaterOrEqual(t, time.Since(began), limit)
+				requireNoTickets(t, dir)
 			})
 		})
 	}
+}
+
+// TestCircleThatIsClosedLate: who waits already is told, too, as soon as another one closes
+// the circle.
+func TestCircleThatIsClosedLate(t *testing.T) {
+	children, circles := ring(t, t.TempDir(), 2, stuck, "exclusive")
+	children[0].Go()
+	require.True(t, children[0].Silent(2*time.Second), "there is no circle yet")
+	began := time.Now()
+	children[1].Go()
+	for i, c := range children {
+		told := []string{c.Line(), c.Line()}
+		require.ElementsMatch(t, []string{"told " + circles[i], "sees " + circles[i]}, told)
+	}
+	took := time.Since(began)
+	t.Logf("told after %v", took.Round(time.Millisecond))
+	require.Less(t, took, inTime)
+
+	// When it is over, that is told as well, and the wait goes on as if nothing had been.
+	children[1].Kill()
+	children[0].Expect("ended <nil>")
+	children[0].Done()
+}
+
+// TestCircleOfHeirs: who has inherited a lock holds it, as a command does that is run
+// under it. Here each waits for what the other one has from its parent.
+func TestCircleOfHeirs(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	var heirs []*locktest.Child
+	for _, way := range [][2]string{{a, b}, {b, a}} {
+		l := newLock(t, way[0])
+		acquire(t, l)
+		heirs = append(heirs, startCircleHeir(t, l, "waits", way[1]))
+	}
+	for i, way := range []string{b, a} {
+		other := []string{b, a}[1-i]
+		heirs[i].Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which pid %d holds while it waits for %s, which pid %d holds",
+			heirs[i].Pid(), way, heirs[1-i].Pid(), other, heirs[i].Pid()))
+	}
+
+	// It may wait for the very lock that it keeps.
+	c := filepath.Join(dir, "c")
+	l := newLock(t, c)
+	acquire(t, l)
+	heir := startCircleHeir(t, l, "waits", c)
+	heir.Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which it has inherited itself", heir.Pid(), c))
+}
+
+// startCircleHeir starts a child that inherits a lock.
+func startCircleHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
+	t.Helper()
+	f, err := l.Witness()
+	require.NoError(t, err)
+	defer f.Close()
+	env, path := locktest.Command(t, args...)
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), env)
+	cmd.ExtraFiles = []*os.File{f}
+	return locktest.StartCmd(t, cmd)
+}
+
+// waitsChild takes a lock, and says what it is told while it waits.
+func waitsChild(args []string) error {
+	l, err := filelock.New(args[0], filelock.WithSlog(slog.New(telling{})))
+	if err != nil {
+		return err
+	}
+	return l.Acquire(context.Background())
+}
+
+// TestCircleOfOwners: in one process it is known who waits, if owners are named: then a
+// circle is a deadlock. Without names nothing is told.
+func TestCircleOfOwners(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		t.Run(fmt.Sprint("named ", named), func(t *testing.T) {
+			_, locks := several(t, 2)
+			logs, take := throughSlog(slog.LevelWarn)
+			owners := make([]context.Context, len(locks))
+			for i := range locks {
+				ctx, cancel := context.WithTimeout(t.Context(), inTime)
+				defer cancel()
+				if named {
+					ctx = filelock.ContextWithOwner(ctx)
+				}
+				require.NoError(t, locks[i].Acquire(ctx))
+				owners[i] = ctx
+			}
+			var waits []<-chan error
+			for i, ctx := range owners {
+				next := newLock(t, locks[1-i].Path(), logs)
+				waits = append(waits, start(func() error { return next.Acquire(ctx) }))
+			}
+			for i, c := range waits {
+				err := result(t, c)
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				var busy *filelock.BusyError
+				require.ErrorAs(t, err, &busy)
+				want := ""
+				if named {
+					pid := os.Getpid()
+					want = fmt.Sprintf("deadlock: an owner in pid %d waits for %s, which another owner in pid %d holds while it waits for %s, which an owner in pid %d holds",
+						pid, locks[1-i].Path(), pid, locks[i].Path(), pid)
+				}
+				require.Equal(t, want, busy.Deadlock)
+				require.Contains(t, err.Error(), want)
+			}
+			told := 0
+			for _, e := range take() {
+				require.Equal(t, "deadlock", e.msg)
+				require.Equal(t, "WARN", e.level)
+				told++
+			}
+			if named {
+				require.Equal(t, 2, told, "once each")
+			} else {
+				require.Zero(t, told)
+			}
+			for _, l := range locks {
+				require.NoError(t, l.Unlock())
+			}
+		})
+	}
+}
+
+// TestNoCircleOfAnOwner: who waits in the name of one owner has nothing to do with what
+// another one holds.
+func TestNoCircleOfAnOwner(t *testing.T) {
+	dir := t.TempDir()
+	a, b := newLock(t, filepath.Join(dir, "a")), filepath.Join(dir, "b")
+	acquire(t, a)
+	other := locktest.Start(t, "nested", b, a.Path(), stuck)
+	other.Expect("holds")
+	other.Go()
+	settled(t, a.Path(), 2)
+	me, cancel := context.WithTimeout(filelock.ContextWithOwner(t.Context()), inTime)
+	defer cancel()
+	var busy *filelock.BusyError
+	require.ErrorAs(t, newLock(t, b).Acquire(me), &busy)
+	require.Empty(t, busy.Deadlock, "it holds nothing")
+	require.NoError(t, a.Unlock())
+	for line := ""; line != "ended <nil>"; { // that process sees no owners of this one
+		line = other.Line()
+	}
+	other.Done()
 }
 
 // used returns the processor time that a process has had.
@@ -134,9 +314,12 @@ func used(t *testing.T, pid int) (sum time.Duration) {
 	return sum
 }
 
-// TestLooksAreCheap: many who wait, and hold something else, are not busy with that.
+// TestLooksAreCheap: many who wait are not busy with looking for circles.
 func TestLooksAreCheap(t *testing.T) {
-	const n, lasts = 64, 5 * time.Second
+	if *soak == 0 {
+		t.Skip("takes 15 seconds of a quiet machine: -soak")
+	}
+	const n, lasts, most = 64, 5 * time.Second, 10 * time.Millisecond
 	for _, nested := range []bool{false, true} {
 		dir := t.TempDir()
 		common := filepath.Join(dir, "common")
@@ -146,7 +329,7 @@ func TestLooksAreCheap(t *testing.T) {
 		for i := range n {
 			var c *locktest.Child
 			if nested {
-				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, time.Minute)
+				c = locktest.Start(t, "nested", filepath.Join(dir, fmt.Sprint(i)), common, stuck)
 				c.Expect("holds")
 				c.Go()
 			} else {
@@ -155,7 +338,7 @@ func TestLooksAreCheap(t *testing.T) {
 			children = append(children, c)
 		}
 		settled(t, common, n+1)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second) // until each has made its first look
 		before := make([]time.Duration, n)
 		for i, c := range children {
 			before[i] = used(t, c.Pid())
@@ -165,10 +348,78 @@ func TestLooksAreCheap(t *testing.T) {
 		for i, c := range children {
 			sum += used(t, c.Pid()) - before[i]
 		}
-		t.Logf("nested %v: %d processes that wait used %v in %v", nested, n, sum, lasts)
+		t.Logf("%d processes that wait, and hold something else %v, used %v in %v", n, nested, sum, lasts)
+		if !nested {
+			require.Less(t, sum, most)
+		}
 		require.NoError(t, holder.Unlock())
 		for _, c := range children {
 			c.Kill()
 		}
+	}
+}
+
+// TestLooks: a look is due some time after a wait begins, and again only for those who hold
+// something else meanwhile; when nobody waits, none is.
+func TestLooks(t *testing.T) {
+	eventually(t, "the looks of earlier tests", func() bool { return !filelock.LookDue() })
+	dir := t.TempDir()
+	holder := locktest.Start(t, "hold", filepath.Join(dir, "a"))
+	holder.Expect("held")
+	b := newLock(t, filepath.Join(dir, "b"))
+	wait := func() (<-chan error, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		a := newLock(t, filepath.Join(dir, "a"))
+		waits := start(func() error { return a.Acquire(ctx) })
+		eventually(t, "the wait", filelock.LookDue)
+		return waits, cancel
+	}
+
+	waits, cancel := wait()
+	began := time.Now()
+	eventually(t, "the look", func() bool { return !filelock.LookDue() })
+	require.InDelta(t, time.Second, time.Since(began), float64(late))
+	time.Sleep(mustBlock)
+	require.False(t, filelock.LookDue(), "who holds nothing else keeps nobody waiting")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+
+	acquire(t, b)
+	waits, cancel = wait()
+	time.Sleep(time.Second + late)
+	require.True(t, filelock.LookDue(), "again")
+	cancel()
+	require.ErrorIs(t, result(t, waits), context.Canceled)
+	require.NoError(t, b.Unlock())
+	eventually(t, "the last look", func() bool { return !filelock.LookDue() })
+}
+
+// TestSurvey: the command can see all tickets that are open, and the circles.
+func TestSurvey(t *testing.T) {
+	dir := t.TempDir()
+	children, circles := ring(t, dir, 2, stuck, "exclusive")
+	for i, c := range children {
+		c.Go()
+		settled(t, filepath.Join(dir, []string{"b", "a"}[i]), 2)
+	}
+	all, found := waitfor.Survey()
+	var texts []string
+	for _, c := range found {
+		texts = append(texts, c.Text(waitfor.Queue.Target))
+	}
+	require.Contains(t, circles, texts[0])
+	require.Len(t, texts, 1)
+	for i, c := range children {
+		at := slices.IndexFunc(all, func(p waitfor.Process) bool { return p.PID == c.Pid() })
+		require.GreaterOrEqual(t, at, 0)
+		states := map[string]waitfor.State{}
+		for _, ticket := range all[at].Tickets {
+			states[filepath.Base(ticket.Target())] = ticket.State
+		}
+		mine, others := "a", "b"
+		if i == 1 {
+			mine, others = others, mine
+		}
+		require.Equal(t, map[string]waitfor.State{mine: waitfor.Inside, others: waitfor.Waiting}, states)
 	}
 }

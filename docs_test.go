@@ -43,6 +43,7 @@ func TestDocsCode(t *testing.T) {
 		{"README.md", "example_test.go", 1},
 		{"docs/recipes.md", "*_test.go", 5},
 		{"docs/migrating.md", "*_test.go", 1},
+		{"docs/fencing.md", "*_test.go", 2},
 	}
 	for _, test := range tests {
 		t.Run(test.page, func(t *testing.T) {

@@ -29,7 +29,8 @@ var (
 	// error matches context.DeadlineExceeded too.
 	ErrTimeout = errors.New("timeout")
 	// ErrDeadlock is matched when the owner named by the context already
-	// holds the path's lock, and this FileLock is not reentrant.
+	// holds the path's lock, and this FileLock is not reentrant, or what it holds
+	// is shared and it wants it for itself.
 	ErrDeadlock = errors.New("this owner already holds the lock")
 	// ErrNoOwner is matched when a reentrant lock is acquired with a context
 	// that names no owner, see ContextWithOwner.
@@ -55,7 +56,7 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "release", "witness", "bequeath", "close", "inspect", "reap", "evict"
+	Op   string // "new", "acquire", "try", "acquire shared", "try shared", "release", "witness", "bequeath", "token", "close", "inspect", "reap", "evict"
 	Path string // the target; "" where it is no one's, as in AcquireAll with a nil context
 	Err  error
 }
@@ -74,10 +75,12 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrTimeout and context.DeadlineExceeded if WithTimeout ended it; else the
 // context's error and its cause.
 type BusyError struct {
-	Op   string // "acquire" or "try"
+	Op   string // "acquire", "try", "acquire shared" or "try shared"
 	Path string // the target
 	// Holder is the holder or, if nobody is known to be inside, the first in the
-	// queue; see its State. Its Path is "" if nobody was there at a second look. Its
+	// queue; see its State. Of several who share the lock it is one. Of what keeps out
+	// one who would share it, it is the first that is exclusive, which may wait for
+	// readers itself. Its Path is "" if nobody was there at a second look. Its
 	// process is looked up as by Inspect, so that nobody need inspect the queue to tell a
 	// user whom to ask.
 	Holder Ticket
@@ -93,11 +96,13 @@ type BusyError struct {
 	// each of them holds what another one waits for, but perhaps in another goroutine.
 	Deadlock string
 	Err      error // why the acquisition gave up
+
+	shared bool // what was to be acquired
 }
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released"), e.Ahead)
+	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released", e.shared), e.Ahead)
 	if e.Deadlock != "" {
 		b.WriteString(e.Deadlock + "; ")
 	}
@@ -158,6 +163,8 @@ func roundWait(d time.Duration) time.Duration {
 var errTimedOut = fmt.Errorf("%w (%w)", ErrTimeout, context.DeadlineExceeded)
 
 var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
+
+var errUpgrade = fmt.Errorf("%w, shared, and would wait for itself to have it exclusively: release it first", ErrDeadlock)
 
 // explain puts what went wrong in the queue into the package's own terms.
 func explain(err error) error {

@@ -117,3 +117,6 @@ func UntoldCalls() (calls []string) {
 // OwnLine gives l a line of its own, so that it takes tickets of its own beside
 // the other locks of its path, as in another process.
 func (l *FileLock) OwnLine() { l.line = new(local.Line) }
+
+// LookDue reports whether this process is going to look for circles of waits.
+func LookDue() bool { return deadlocks.armed.Load() }

@@ -1,9 +1,11 @@
 // Package filelock is a lock between processes, and between the goroutines of
-// each, kept in files beside what it protects.
+// each, kept in files beside what it protects. It is held by one at a time, or shared
+// by many.
 //
 // # Guarantees
 //
-//   - Exclusion: of all contenders for one path, at most one holds the lock,
+//   - Exclusion: of all contenders for one path, at most one holds the lock, or
+//     none but such as share it,
 //     on every filesystem that shows a process the names it created itself and
 //     those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
@@ -20,7 +22,7 @@
 //
 //   - A holder that is stopped for long and then goes on writes without
 //     knowing what happened meanwhile. No lock can prevent that; only the
-//     resource can.
+//     resource can, by the tokens of WithFencing.
 //   - Tickets must be left alone: who deletes or touches them from outside may
 //     let two in. The holder learns of a deletion when it releases (ErrLost).
 //     Nor may their directory be renamed or replaced while it is in use:
@@ -55,6 +57,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -85,6 +88,8 @@ type FileLock struct {
 	site    *site
 	line    *local.Line
 	passage passage.Config
+	sharing passage.Config // the same for those who share it
+	fence   *fence.Record  // nil without WithFencing
 	log     journal
 
 	mu    sync.Mutex
@@ -128,10 +133,16 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages, OnWatch: deadlocks.arm,
 	}
+	if cfg.fencing {
+		l.fence = l.site.record(q)
+	}
 	l.log = newJournal(&cfg, target, &l.passage)
 	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
 	}
+	l.sharing = l.passage
+	l.sharing.Queue.Shared = true
+	l.sharing.Queue.Prepare()
 	return l, nil
 }
 
@@ -149,6 +160,9 @@ func (l *FileLock) Path() string { return l.path }
 func (l *FileLock) Close() error {
 	err := l.site.passages.GiveUp()
 	ticketdir.CloseDir(l.passage.Queue.Dir)
+	if l.fence != nil {
+		l.fence.Close()
+	}
 	if err != nil {
 		return &Error{Op: "close", Path: l.path, Err: err}
 	}
@@ -202,7 +216,8 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 	return err
 }
 
-// Unlock gives back what the last Acquire, TryLock or Hold through l took. Any
+// Unlock gives back what the last Acquire, TryLock or Hold through l took, shared or
+// not. Any
 // goroutine may call it; each call takes one hold. (Do not mix it with Hold's
 // release on one FileLock.)
 //
@@ -244,7 +259,11 @@ func (l *FileLock) reuse(h *hold) {
 // exactly and once: further calls of release do nothing and return what the
 // first one did. See Unlock for its errors.
 func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
-	h, err := l.acquire(ctx, request{named: true})
+	return l.hold(ctx, request{named: true})
+}
+
+func (l *FileLock) hold(ctx context.Context, r request) (release func() error, err error) {
+	h, err := l.acquire(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -261,12 +280,17 @@ func (l *FileLock) Hold(ctx context.Context) (release func() error, err error) {
 //
 // fn's context names an owner, ctx's or else a new one: acquiring the same lock
 // with it again fails with ErrDeadlock, rather than to wait for itself.
-func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) error {
+	return l.do(ctx, fn, request{named: true})
+}
+
+func (l *FileLock) do(ctx context.Context, fn func(context.Context) error, r request) (err error) {
 	var own *ownerContext
 	if ctx != nil && ownerOf(ctx) == nil {
 		own = &ownerContext{Context: ctx}
 	}
-	h, err := l.acquire(ctx, request{named: true, owned: own != nil})
+	r.owned = own != nil
+	h, err := l.acquire(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -288,19 +312,12 @@ func (l *FileLock) Do(ctx context.Context, fn func(context.Context) error) (err 
 
 // request is how to acquire.
 type request struct {
-	try   bool
-	named bool // the caller gives back this very hold
-	owned bool // the caller makes an owner for it, whom nobody knows yet
+	try    bool
+	shared bool
+	named  bool // the caller gives back this very hold
+	owned  bool // the caller makes an owner for it, whom nobody knows yet
 	// notice tells the caller of the wait; nil: nobody asks.
 	notice *notice
-}
-
-// op is what errors call it.
-func (r request) op() string {
-	if r.try {
-		return "try"
-	}
-	return "acquire"
 }
 
 // acquire makes a hold.
@@ -340,7 +357,9 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	}
 	h := l.newHold()
 	own := h.grant
-	*own = grant{try: try, owner: owner, reentrant: l.cfg.reentrant, line: l.line, cfg: &l.passage, notice: r.notice}
+	*own = grant{
+		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, cfg: l.passages(r.shared), notice: r.notice,
+	}
 	if r.notice != nil {
 		r.notice.follow(l.line, own)
 	}
@@ -356,6 +375,25 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	l.holds = append(l.holds, h)
 	l.mu.Unlock()
 	return h, nil
+}
+
+func (r request) op() string {
+	op := "acquire"
+	if r.try {
+		op = "try"
+	}
+	if r.shared {
+		op += " shared"
+	}
+	return op
+}
+
+// passages is the config for passages of a kind.
+func (l *FileLock) passages(shared bool) *passage.Config {
+	if shared {
+		return &l.sharing
+	}
+	return &l.passage
 }
 
 // newHold returns a hold with a grant of its own.
@@ -389,6 +427,9 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		acquire = l.line.Try
 	}
 	p, err := acquire(ctx, g)
+	if err == nil && l.fence != nil {
+		p, err = l.fenced(ctx, g, p)
+	}
 	g.settle(p)
 	if err == nil && l.log.debugging() {
 		l.log.acquired(p, time.Since(began))
@@ -421,8 +462,10 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	if g.seen != nil {
 		seen = *g.seen
 	}
-	busy := &BusyError{Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Deadlock: g.circle, Err: err}
-	if first, ok := passage.First(&l.passage, seen); ok {
+	busy := &BusyError{
+		Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Deadlock: g.circle, Err: err, shared: g.Shared(),
+	}
+	if first, ok := passage.First(g.cfg, seen); ok {
 		busy.Holder = newTicket(first)
 		busy.Holder.fillOwner(nil)
 	}
@@ -445,7 +488,7 @@ func (l *FileLock) take(h *hold) (last bool, err error) {
 // release gives back a hold that was taken out of l's, and reports whether it was
 // the last one of its grant.
 func (l *FileLock) release(h *hold) (last bool, err error) {
-	last, err = h.grant.release(l.cfg.batch)
+	last, err = h.grant.release()
 	if err != nil {
 		err = &Error{Op: "release", Path: l.path, Err: err}
 	}

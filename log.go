@@ -146,8 +146,8 @@ var steps = [...]struct {
 	turn.Skipped:    {"skip", slog.LevelDebug},
 	turn.LostTurn:   {"lost", slog.LevelWarn},
 	turn.Abandoned:  {"left behind", slog.LevelWarn},
-	turn.Bequeathed: {"bequeath", slog.LevelDebug},
 	turn.Circular:   {"deadlock", slog.LevelWarn},
+	turn.Bequeathed: {"bequeath", slog.LevelDebug},
 }
 
 // observe logs what happens to a passage.

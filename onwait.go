@@ -33,7 +33,7 @@ type Wait struct {
 // String describes the wait in a few words, on one line.
 func (w Wait) String() string {
 	text := fmt.Sprintf("%s: %s, %d ahead; waits since %s",
-		quote(w.Path), w.Holder.inTheWay("nobody is known to be inside"), w.Ahead, w.Since.Format(stamp(w.Since)))
+		quote(w.Path), w.Holder.inTheWay("nobody is known to be inside", false), w.Ahead, w.Since.Format(stamp(w.Since)))
 	if w.Deadlock != "" {
 		text += "; " + w.Deadlock
 	}

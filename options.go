@@ -34,6 +34,7 @@ type config struct {
 	lease      time.Duration
 	reentrant  bool
 	plainPeers bool
+	fencing    bool
 	createDirs bool
 	queueDir   string
 	label      string

@@ -30,6 +30,9 @@ func canonical(path string) (string, error) {
 	}
 	for range maxLinks {
 		dir, base := filepath.Split(path)
+		if isRecord(base) {
+			return "", fmt.Errorf("%w: a name that ends in .lock.fence is of a record that another lock keeps (WithFencing)", ErrInvalid)
+		}
 		if base == "." || base == ".." {
 			return "", fmt.Errorf("%w: the path is a directory; give the lock a file's name in it", ErrInvalid)
 		}

@@ -68,9 +68,11 @@ type grant struct {
 	try       bool
 	owner     *Owner // nil: nobody is named
 	reentrant bool
+	batch     time.Duration
 	line      *local.Line
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
+	token     uint64       // for fencing; 0: none
 
 	// Guarded by owner.mu, if there is an owner.
 	holds   int
@@ -135,16 +137,19 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
+	upgrade := current.Shared() && !g.Shared()
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant:
+	case g.reentrant && !upgrade:
 		current.holds++
 		return current, nil, nil
 	case g.try:
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
 		return nil, nil, turn.ErrBusy
+	case upgrade:
+		return nil, nil, errUpgrade
 	default:
 		return nil, nil, ErrDeadlock
 	}
@@ -165,16 +170,19 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
-// holds reports whether o holds a queue's lock, as far as it knows. A nil owner holds
-// nothing.
-func (o *Owner) holds(queue *passage.Site) bool {
+// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
+// nil owner holds nothing.
+func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
 	if o == nil {
-		return false
+		return false, false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	g := o.current(queue)
-	return g != nil && g.passage != nil && !g.passage.Lost()
+	if g == nil || g.passage == nil || g.passage.Lost() {
+		return false, false
+	}
+	return true, g.Shared()
 }
 
 // queues returns the queues whose locks o holds.
@@ -224,14 +232,14 @@ func (g *grant) settle(p turn.Passage) {
 
 // release gives back one hold, and with the last one the turn. Then nobody knows of
 // the grant any more.
-func (g *grant) release(batch time.Duration) (last bool, err error) {
+func (g *grant) release() (last bool, err error) {
 	if g.owner != nil && !g.lastHold() {
 		if g.passage.Lost() {
 			return false, ErrLost
 		}
 		return false, nil
 	}
-	return true, g.line.Release(g.passage, batch)
+	return true, g.line.Release(g.passage, g.batch)
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.
@@ -246,6 +254,10 @@ func (g *grant) lastHold() bool {
 }
 
 // The methods below make a grant a local.Attempt.
+
+func (g *grant) Shared() bool { return g.cfg.Queue.Shared }
+
+func (g *grant) Batch() time.Duration { return g.batch }
 
 func (g *grant) New() turn.Passage { return passage.New(g.cfg) }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -21,6 +22,7 @@ type site struct {
 
 	mu    sync.Mutex
 	lines map[lineKey]*local.Line
+	fence *fence.Record // nil: nobody has asked for it
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in

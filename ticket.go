@@ -130,13 +130,16 @@ func (t Ticket) String() string {
 	return b.String()
 }
 
-// inTheWay says what the ticket is to those behind it, or else nobody if there is none.
-func (t Ticket) inTheWay(nobody string) string {
+// inTheWay says what the ticket is to those behind it, who would share the lock or not,
+// or else nobody if there is none.
+func (t Ticket) inTheWay(nobody string, shared bool) string {
 	switch {
 	case t.Path == "":
 		return nobody
 	case t.State == Inside:
 		return "held by " + t.String()
+	case shared && t.State != Dead: // readers may be inside
+		return "the next writer is " + t.String()
 	case t.State == Dead: // or it would not be in the way
 		return "in the way is " + t.String() + ", ticket " + quote(t.Path)
 	default:

@@ -21,16 +21,18 @@ import (
 // It writes its pid to one file, notes the signals it gets in another, and
 // ends when a third one appears, or after TERM. Where neither comes, because the
 // script failed, it ends all the same, for nobody else will end it. With -close, it
-// closes the tickets that it inherited, as daemons close all their files.
+// closes the files that it inherited, as daemons do.
 func child() {
 	pid := flag.String("pid", "", "write the own pid here, once ready")
 	heard := flag.String("heard", "", "note signals here, one a line, and do not die of them")
 	until := flag.String("until", "", "end when this file appears")
 	code := flag.Int("code", 0, "exit code")
-	closing := flag.Bool("close", false, "close inherited tickets")
+	closing := flag.Bool("close", false, "close inherited files")
+	winch := flag.Bool("winch", false, "note changes of the terminal's size, too")
+	all := flag.Bool("all", false, "note all that can be noted")
 	flag.Parse()
 	for fd := 3; *closing && fd < 100; fd++ {
-		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && strings.HasSuffix(name, ".pid") {
+		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && strings.HasPrefix(name, "/") {
 			syscall.Close(fd)
 		}
 	}
@@ -39,6 +41,13 @@ func child() {
 	if *heard != "" {
 		signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGALRM,
 			syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
+	}
+	if *all {
+		signal.Notify(signals)
+		signal.Reset(syscall.SIGURG) // the Go runtime's own
+	}
+	if *winch {
+		signal.Notify(signals, syscall.SIGWINCH)
 	}
 	if *pid != "" {
 		must(replace(*pid, strconv.Itoa(os.Getpid())))

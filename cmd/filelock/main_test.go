@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"filelock": main,
 		"child":    child,
+		"blocking": blocking,
 	})
 }
 

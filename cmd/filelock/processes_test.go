@@ -139,3 +139,12 @@ func typeText(ts *testscript.TestScript, neg bool, args []string) {
 	_, err = processesOf(ts).running[args[0]].tty.WriteString(text)
 	ts.Check(err)
 }
+
+// signalPID sends a signal by its name.
+func signalPID(pid, name string) error {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(n, signalsByName[name])
+}

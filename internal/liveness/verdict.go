@@ -95,8 +95,8 @@ type Evidence struct {
 	// Readable: the ticket could be opened, or need not be.
 	Readable bool
 	// FreeFor is how long both locks have been seen free and the number unmoved;
-	// HeadFor is how long the ticket was the lowest of all besides; StillFor is
-	// how long the heartbeat has not moved.
+	// HeadFor is how long it was the ticket's turn besides, nothing that conflicts
+	// with it being below; StillFor is how long the heartbeat has not moved.
 	FreeFor, HeadFor, StillFor time.Duration
 }
 

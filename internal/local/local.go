@@ -6,6 +6,10 @@
 // the processes, and holds. When it leaves, the next one may go on with the
 // same ticket, for a while; then a new ticket is taken at the tail of the queue
 // before the old one is given up, so that processes alternate.
+//
+// Readers and writers stand in one line, and nobody overtakes. A ticket has a kind,
+// and serves goroutines of that kind. Readers that stand together have one ticket
+// together, see party.
 package local
 
 import (
@@ -19,7 +23,11 @@ import (
 
 // Attempt is how one goroutine acquires.
 type Attempt interface {
-	// New returns a passage yet to join.
+	// Shared is the attempt's kind.
+	Shared() bool
+	// Batch is how long after it came to the head a turn may be passed on, or joined.
+	Batch() time.Duration
+	// New returns a passage of that kind, yet to join.
 	New() turn.Passage
 	// Wait returns nil when it is the passage's turn. After an error that is
 	// resumable at the passage, another goroutine may go on waiting there.
@@ -40,11 +48,13 @@ const joinPatience = time.Second
 // is ready to use.
 type Line struct {
 	mu      sync.Mutex
-	busy    bool         // somebody leads, holds or leaves
-	front   turn.Passage // where the leader waits, or what the holder holds
+	busy    bool         // somebody leads, leaves, or holds alone
+	shared  bool         // who is busy is a reader
+	front   turn.Passage // where the leader waits, or what who holds alone holds
 	leader  Attempt      // who waits there; nil: nobody
 	first   time.Time    // when it came to the head; zero: not yet, since the line was last free
 	waiters waiters
+	parties []party // of the readers that are inside
 }
 
 // waiter is a goroutine in the line.
@@ -90,9 +100,7 @@ type given struct {
 func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 	l.mu.Lock()
 	if !l.busy {
-		l.busy, l.first = true, time.Time{}
-		l.mu.Unlock()
-		return l.lead(ctx, a, nil)
+		return l.enter(ctx, a)
 	}
 	w, bubbled := l.waiterFor(a)
 	l.waiters.push(w)
@@ -106,13 +114,27 @@ func (l *Line) Acquire(ctx context.Context, a Attempt) (turn.Passage, error) {
 		return nil, ctx.Err()
 	}
 	if ctx.Err() != nil {
-		l.decline(t)
+		l.decline(t, a.Shared())
 		return nil, ctx.Err()
 	}
 	if t.granted {
 		return t.passage, nil
 	}
 	return l.lead(ctx, a, t.passage)
+}
+
+// enter acquires for one whom nobody is ahead of in the line. l.mu is held, and given
+// up.
+func (l *Line) enter(ctx context.Context, a Attempt) (turn.Passage, error) {
+	if a.Shared() {
+		if p := l.join(a.Batch()); p != nil {
+			l.mu.Unlock()
+			return p, nil
+		}
+	}
+	l.busy, l.shared, l.first = true, a.Shared(), time.Time{}
+	l.mu.Unlock()
+	return l.lead(ctx, a, nil)
 }
 
 // await returns w's turn. When ctx is done first, it takes w out of the line
@@ -141,14 +163,22 @@ func (l *Line) await(ctx context.Context, w *waiter) (t given, ok bool) {
 // Try is Acquire for those who do not wait behind other goroutines.
 func (l *Line) Try(ctx context.Context, a Attempt) (turn.Passage, error) {
 	l.mu.Lock()
-	if l.busy {
+	switch {
+	case a.Shared() && l.onlyReaders():
+		if l.busy {
+			l.mu.Unlock()
+			return l.tryBeside(ctx, a)
+		}
+	case l.busy:
 		a.Behind(l.front, l.waiters.n+1)
 		l.mu.Unlock()
 		return nil, turn.ErrBusy
+	case len(l.parties) > 0:
+		a.Behind(l.parties[0].passage, l.readers())
+		l.mu.Unlock()
+		return nil, turn.ErrBusy
 	}
-	l.busy, l.first = true, time.Time{}
-	l.mu.Unlock()
-	return l.lead(ctx, a, nil)
+	return l.enter(ctx, a)
 }
 
 // Waiting returns how many goroutines wait in the line, its leader not counted.
@@ -170,7 +200,7 @@ func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
 	for w := l.waiters.first; w != nil; w = w.next {
 		f(w.attempt)
 	}
-	return l.front, l.front != nil && l.leader == nil
+	return l.front, len(l.parties) > 0 || l.front != nil && l.leader == nil
 }
 
 // Report says what is ahead of one who would come now, with so many more ahead
@@ -195,11 +225,11 @@ func (l *Line) Ahead(a Attempt) (front turn.Passage, goroutines int) {
 }
 
 // decline passes on what came too late; others are behind us.
-func (l *Line) decline(t given) {
+func (l *Line) decline(t given, shared bool) {
 	if t.granted {
 		_ = l.Release(t.passage, 0)
 	} else {
-		_ = l.abdicate(t.passage)
+		_ = l.abdicate(t.passage, shared)
 	}
 }
 
@@ -209,7 +239,7 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 	if p == nil {
 		p = a.New()
 		if err := p.Join(ctx); err != nil {
-			_ = l.abdicate(nil)
+			_ = l.abdicate(nil, a.Shared())
 			return nil, err
 		}
 	}
@@ -220,14 +250,17 @@ func (l *Line) lead(ctx context.Context, a Attempt, p turn.Passage) (turn.Passag
 	switch {
 	case err == nil:
 		l.mu.Lock()
-		l.first, l.leader = time.Now(), nil
+		l.leader = nil
+		if l.first = time.Now(); a.Shared() {
+			l.admit(p)
+		}
 		l.mu.Unlock()
 		return p, nil
 	case p.Resumable(err):
-		return nil, withLeaving(err, l.abdicate(p))
+		return nil, withLeaving(err, l.abdicate(p, a.Shared()))
 	}
 	leaving := p.Leave()
-	_ = l.abdicate(nil)
+	_ = l.abdicate(nil, a.Shared())
 	return nil, withLeaving(err, leaving)
 }
 
@@ -250,12 +283,19 @@ func withLeaving(err, leaving error) error {
 }
 
 // abdicate hands the lead, and the place in the queue if there is one, to the
-// next goroutine. With nobody there, it gives the place up.
-func (l *Line) abdicate(p turn.Passage) (err error) {
+// next goroutine.
+func (l *Line) abdicate(p turn.Passage, shared bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.front, l.leader = nil, nil
-	if p != nil && l.waiters.n == 0 {
+	return l.handOn(p, shared)
+}
+
+// handOn gives the lead to the next goroutine, and with it a place in the queue if
+// there is one. If nobody is there, or only somebody of another kind, it gives the
+// place up. l.mu is held.
+func (l *Line) handOn(p turn.Passage, shared bool) (err error) {
+	if w := l.waiters.first; p != nil && (w == nil || w.attempt.Shared() != shared) {
 		err = l.leave(p)
 		p = nil // somebody may have come meanwhile, and starts anew
 	}
@@ -279,36 +319,39 @@ func (l *Line) next(t given) {
 		return
 	}
 	l.waiters.remove(w)
+	l.shared = w.attempt.Shared()
 	w.turn <- t
 }
 
 // Release gives up p, as returned by Acquire; if it came to the head no longer
-// than batch ago, it goes to the next goroutine instead. Whatever it returns, p
-// is not held any more.
+// than batch ago, it goes to the next goroutine instead, if that is of its kind.
+// Whatever it returns, p is not held any more by who calls.
 func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if i := l.partyOf(p); i >= 0 {
+		return l.depart(i)
+	}
 	w := l.waiters.first
-	if w != nil && batch > 0 && !p.Lost() && time.Since(l.first) < batch {
+	alike := w != nil && !w.attempt.Shared()
+	if alike && batch > 0 && !p.Lost() && time.Since(l.first) < batch {
 		l.next(given{granted: true, passage: p})
 		return nil
 	}
 	var tail turn.Passage
+	var shared bool // tail's kind
 	var err error
-	if w != nil && l.requeue(p) {
+	if alike && l.requeue(p) {
 		tail = p
 	} else {
 		if w = l.waiters.first; w != nil { // it may have given up meanwhile
+			shared = w.attempt.Shared()
 			tail = l.joinTail(w.attempt)
 		}
 		err = l.leave(p)
 	}
 	l.front = nil
-	if tail != nil && l.waiters.n == 0 { // all gave up meanwhile
-		_ = l.leave(tail)
-		tail = nil
-	}
-	l.next(given{passage: tail})
+	_ = l.handOn(tail, shared) // the next may have given up meanwhile
 	return err
 }
 

@@ -24,7 +24,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // world is a queue between processes, in memory. Its places are numbered in
-// the order in which they joined, and the first one has its turn.
+// the order in which they joined, and the first one has its turn, or the first ones
+// if they are shared.
 type world struct {
 	mu     sync.Mutex
 	made   int
@@ -52,8 +53,9 @@ type world struct {
 func newWorld() *world { return &world{change: make(chan struct{})} }
 
 type place struct {
-	w  *world
-	id int
+	w      *world
+	id     int
+	shared bool
 }
 
 func (w *world) note(format string, args ...any) {
@@ -146,7 +148,7 @@ func (p *place) wait(ctx context.Context) error {
 		if !slices.Contains(p.w.joined, p) {
 			panic("waits without a place")
 		}
-		first, change := p.w.joined[0] == p, p.w.change
+		first, change := p.mayEnter(), p.w.change
 		err := ask(p.w.failWait, p)
 		p.w.mu.Unlock()
 		switch {
@@ -161,6 +163,19 @@ func (p *place) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// mayEnter reports whether no place that conflicts is before p. p.w.mu is held.
+func (p *place) mayEnter() bool {
+	for _, o := range p.w.joined {
+		switch {
+		case o == p:
+			return true
+		case !o.shared || !p.shared:
+			return false
+		}
+	}
+	return false
 }
 
 func (p *place) Resumable(err error) bool {
@@ -245,14 +260,20 @@ var (
 // attempt is one goroutine's.
 type attempt struct {
 	w      *world
+	shared bool
+	batch  time.Duration
 	behind []string
 }
+
+func (a *attempt) Shared() bool { return a.shared }
+
+func (a *attempt) Batch() time.Duration { return a.batch }
 
 func (a *attempt) New() turn.Passage {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
 	a.w.made++
-	return &place{w: a.w, id: a.w.made}
+	return &place{w: a.w, id: a.w.made, shared: a.shared}
 }
 
 func (a *attempt) Wait(ctx context.Context, p turn.Passage) error { return p.(*place).wait(ctx) }
@@ -302,9 +323,11 @@ func giveUp(l *local.Line, a *acquiring) {
 	}
 }
 
-func begin(l *local.Line, w *world) *acquiring {
+func begin(l *local.Line, w *world) *acquiring { return beginAs(l, &attempt{w: w}) }
+
+func beginAs(l *local.Line, as *attempt) *acquiring {
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &acquiring{attempt: &attempt{w: w}, cancel: cancel}
+	a := &acquiring{attempt: as, cancel: cancel}
 	go func() {
 		a.place, a.err = l.Acquire(ctx, a.attempt)
 		a.done.Store(true)
@@ -884,18 +907,47 @@ func TestLeaveFailsUnseen(t *testing.T) {
 	})
 }
 
+// occupancy counts who is inside.
+type occupancy struct{ n atomic.Int64 }
+
+// writer is what a writer counts, more than all readers together.
+const writer = 1 << 32
+
+func weight(shared bool) int64 {
+	if shared {
+		return 1
+	}
+	return writer
+}
+
+func (o *occupancy) enter(t *testing.T, shared bool) {
+	n := o.n.Add(weight(shared))
+	if shared {
+		assert.Less(t, n, int64(writer), "a reader with a writer")
+	} else {
+		assert.EqualValues(t, writer, n, "two hold")
+	}
+}
+
+func (o *occupancy) leave(shared bool) { o.n.Add(-weight(shared)) }
+
 // TestStress has goroutines acquire, give up and try at random moments, while
-// joins, waits and leaves fail at random. Never two hold; everybody is served
-// or fails; and in the end nothing of ours is in the queue.
+// joins, waits and leaves fail at random. Never two hold, but for readers together;
+// everybody is served or fails; and in the end nothing of ours is in the queue.
 func TestStress(t *testing.T) {
 	for name, tt := range map[string]struct {
-		faults float64
-		batch  time.Duration
+		faults  float64
+		batch   time.Duration
+		readers float64
 	}{
-		"batches":            {0, 50 * time.Microsecond},
-		"no batch":           {0, 0},
-		"faults and batches": {0.05, 50 * time.Microsecond},
-		"faults":             {0.05, 0},
+		"batches":            {0, 50 * time.Microsecond, 0},
+		"no batch":           {0, 0, 0},
+		"faults and batches": {0.05, 50 * time.Microsecond, 0},
+		"faults":             {0.05, 0, 0},
+		"readers":            {0, 50 * time.Microsecond, 0.5},
+		"many readers":       {0, 50 * time.Microsecond, 0.9},
+		"readers, no batch":  {0, 0, 0.5},
+		"readers and faults": {0.05, 50 * time.Microsecond, 0.5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seed := rand.Uint64()
@@ -912,7 +964,8 @@ func TestStress(t *testing.T) {
 			w.failJoin, w.failWait, w.failLeave = fault, fault, fault
 			w.requeues = func(*place) bool { return faulty.IntN(2) == 0 }
 
-			var inside, holds, given atomic.Int64
+			var holds, given atomic.Int64
+			var inside occupancy
 			stop := make(chan struct{})
 			var others, ours sync.WaitGroup
 			others.Go(func() { // another process
@@ -922,14 +975,14 @@ func TestStress(t *testing.T) {
 						return
 					default:
 					}
-					p := &place{w: w}
+					p := &place{w: w, shared: r.Float64() < tt.readers}
 					if p.Join(context.Background()) != nil {
 						continue
 					}
 					for p.wait(context.Background()) != nil {
 					}
-					assert.EqualValues(t, 1, inside.Add(1), "two hold")
-					inside.Add(-1)
+					inside.enter(t, p.shared)
+					inside.leave(p.shared)
 					p.Leave()
 					time.Sleep(time.Duration(r.IntN(100)) * time.Microsecond)
 				}
@@ -949,18 +1002,19 @@ func TestStress(t *testing.T) {
 						if r.IntN(8) == 0 {
 							acquire = l.Try
 						}
-						p, err := acquire(ctx, &attempt{w: w})
+						a := &attempt{w: w, shared: r.Float64() < tt.readers, batch: tt.batch}
+						p, err := acquire(ctx, a)
 						if err != nil {
 							given.Add(1)
 							cancel()
 							continue
 						}
-						assert.EqualValues(t, 1, inside.Add(1), "two hold")
+						inside.enter(t, a.shared)
 						holds.Add(1)
 						if r.IntN(4) == 0 {
 							runtime.Gosched()
 						}
-						inside.Add(-1)
+						inside.leave(a.shared)
 						l.Release(p, tt.batch)
 						cancel()
 					}

@@ -76,9 +76,9 @@ type examiner struct {
 	// beside is the number of the passage that looks: who arrived at about the
 	// same time is most likely in its doorway, as this one just was. nil: nobody.
 	beside *queue.Number
-	// below is what the lowest of all is below, and what has got in line again
-	// meanwhile is not: the own ticket of the passage that looks, or the second
-	// lowest. nil: nothing is known.
+	// below is what those are below whose turn it is, and what has got in line again
+	// meanwhile is not: the own ticket of the passage that looks, or the lowest that
+	// has to wait. nil: nothing is known.
 	below *queue.Ticket
 	// apart opens another view, to be ended.
 	apart func() (view, func(), error)
@@ -115,7 +115,7 @@ func (e *exam) close() {
 // errUnseen is of a ticket without a name whose owner was inside.
 var errUnseen = errors.New("its locks cannot be seen at present, and its owner was inside")
 
-// look examines a ticket; head is whether it is the lowest of all. open is the
+// look examines a ticket; head is whether it is its turn: see standing. open is the
 // ticket if it is open already. The caller owes a close of what is in the
 // result's other, unless that is open itself.
 func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {

@@ -32,10 +32,14 @@ func Inspect(cfg *Config) (all []turn.Contender, err error) {
 	return all, err
 }
 
-// First returns who is first in the queue, for the error of one that did not get
-// its turn, and false if nobody is. Where that takes no time it looks once more,
-// since what was seen may have left; elsewhere it says what is known.
+// First returns who is first in the queue of those in the way of cfg's kind, for the
+// error of one that did not get its turn, and false if nobody is. Where that takes no
+// time it looks once more, since what was seen may have left; elsewhere it says what is
+// known.
 func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
+	if cfg.Queue.Shared && seen.First.Shared {
+		seen.Known = false // it is in the way of the writer that we wait for
+	}
 	if !cfg.Site.prompt.Load() {
 		return seen.First, seen.Known
 	}
@@ -52,6 +56,9 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 	all, err := Inspect(cfg)
 	if err != nil {
 		return seen.First, seen.Known
+	}
+	if cfg.Queue.Shared {
+		all = slices.DeleteFunc(all, func(c turn.Contender) bool { return c.Shared })
 	}
 	for _, c := range all {
 		if c.State == turn.Inside {
@@ -90,8 +97,8 @@ func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
 	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
 }
 
-// survey calls f with the queue's tickets in order, and whether each is the
-// lowest. It returns the errors of all calls.
+// survey calls f with the queue's tickets in order, and whether it is the turn of
+// each. It returns the errors of all calls.
 func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) error {
 	view, err := ticketdir.Open(cfg.Queue)
 	if err != nil {
@@ -105,12 +112,19 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 	slices.SortFunc(tickets, queue.Ticket.Compare)
 	x := cfg.examiner(view)
 	x.thorough = true
+	writer := slices.IndexFunc(tickets, func(t queue.Ticket) bool { return !t.Shared })
 	var errs []error
+	var s standing
 	for i, t := range tickets {
-		if i == 0 && len(tickets) > 1 {
-			x.below = &tickets[1]
+		head := s.mayEnter(t)
+		s.add(t)
+		switch {
+		case head && t.Shared && writer >= 0:
+			x.below = &tickets[writer]
+		case head && !t.Shared && len(tickets) > 1:
+			x.below = &tickets[i+1]
 		}
-		errs = append(errs, f(&x, t, i == 0))
+		errs = append(errs, f(&x, t, head))
 	}
 	return errors.Join(errs...)
 }

@@ -36,7 +36,6 @@ func (p *Passage) examiner() examiner {
 
 // Look implements queue.Others.
 func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing, error) {
-	_, ahead := p.contender.Ahead()
 	if !p.timed && !p.dir.OneKernel() {
 		p.timed = true
 		p.cfg.Site.doorway.Store(int64(time.Since(p.waits)))
@@ -46,7 +45,7 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	if last && p.passed && p.risen(t, own) {
 		return t, queue.Gone, nil
 	}
-	e, err := x.look(t, p.kept.find(t.Name), ahead == 1)
+	e, err := x.look(t, p.kept.find(t.Name), p.contender.CountBelow() == 1)
 	defer p.keep(&e)
 	switch {
 	case err != nil:
@@ -135,9 +134,15 @@ func (p *Passage) startClocks(x *examiner) {
 		return
 	}
 	p.spread = true
-	for i, t := range p.contender.AllAhead() {
-		e, _ := x.look(t, p.kept.find(t.Name), i == 0)
-		p.keep(&e)
+	var s standing
+	own := p.contender.Own()
+	for _, t := range p.contender.Below() {
+		head := s.mayEnter(t)
+		s.add(t)
+		if own.Conflicts(t) {
+			e, _ := x.look(t, p.kept.find(t.Name), head)
+			p.keep(&e)
+		}
 	}
 }
 
@@ -213,13 +218,13 @@ func (p *Passage) Report() turn.Report {
 	return turn.Report{First: c, Known: true, Ahead: ahead}
 }
 
-// someInside reports whether e or another one ahead is inside.
+// someInside reports whether e or another one below is inside.
 func (p *Passage) someInside(x *examiner, e *exam) bool {
 	if e.verdict.State == liveness.Inside {
 		return true
 	}
 	inside := false
-	for _, t := range p.contender.AllAhead() {
+	for _, t := range p.contender.Below() {
 		if t.Name == e.ticket.Name {
 			continue
 		}

@@ -31,7 +31,7 @@ type trace struct {
 	beat                ticketdir.Beat
 	beatSince           time.Time // how long the heartbeat has been as it is
 	freeSince           time.Time // how long both locks have been free; zero: they are not
-	headSince           time.Time // how long it has been the lowest of all; zero: it is not
+	headSince           time.Time // how long it has been its turn; zero: it is not
 	entered             bool      // the entry was held when it was last seen
 	verdict             liveness.Verdict
 	robbed              bool // its owner lives, and this process removed it
@@ -116,8 +116,8 @@ func (m *Memory) age(file string) time.Duration {
 }
 
 // note remembers a probe, and returns it together with what was remembered.
-// head is whether the ticket is known to be the lowest of all, which it remains
-// until its number rises: others end above it.
+// head is whether it is known to be the ticket's turn (see standing), which it
+// remains until its number rises: others end above it.
 func (m *Memory) note(file string, name ticket.Name, probe *ticketdir.Probe, head bool) liveness.Evidence {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -131,6 +131,7 @@ type Passage struct {
 	cfg *Config
 
 	*place
+	unfit   *place                          // one of the other kind that rested, to be removed first
 	resumes bool                            // the place rested, and has yet to be come back to
 	resumed bool                            // that let it in at once
 	vain    bool                            // that did not: others may have taken it for inside
@@ -176,13 +177,17 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg, place: cfg.Site.comeBack(cfg)}
+	p := &Passage{cfg: cfg}
+	p.place, p.unfit = cfg.Site.comeBack(cfg)
 	if p.resumes = p.place != nil; p.resumes {
 		p.contender.Bind(p)
 		return p
 	}
 	p.place = &place{dir: Open(&cfg.Queue, nil)}
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
+	if cfg.Queue.Shared {
+		p.contender.Share()
+	}
 	return p
 }
 
@@ -195,6 +200,10 @@ func (p *Passage) renew() {
 
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
+	if p.unfit != nil {
+		_ = p.unfit.leave()
+		p.unfit = nil
+	}
 	if p.resumes {
 		return p.comeBack(ctx)
 	}

@@ -21,24 +21,36 @@ const (
 	rarest = 60
 )
 
+// standing are the tickets that a way through the queue, from the lowest on, has
+// found there.
+type standing struct{ some, exclusive bool }
+
+func (s *standing) add(t queue.Ticket) { s.some, s.exclusive = true, s.exclusive || !t.Shared }
+
+// mayEnter reports whether it is the turn of the next ticket: nothing conflicts with
+// it below. That stays so until its number rises, since newcomers end above it. Only
+// then is it stalled if it does not go in: not the writer behind readers who are
+// inside, nor the reader behind that writer.
+func (s *standing) mayEnter(t queue.Ticket) bool { return !s.some || t.Shared && !s.exclusive }
+
 // schedulePatrol sets when patrol is due: as many intervals from now as there
 // are contenders between us and the lowest, which leaves, in the case of the
 // next but one, a second to see that its turn has come to the one before us, and
 // the grace to see that it does not take it.
-func (p *Passage) schedulePatrol(ahead int) {
-	interval := patrolInterval * time.Duration(min(max(ahead-1, 1), rarest))
+func (p *Passage) schedulePatrol(below int) {
+	interval := patrolInterval * time.Duration(min(max(below-1, 1), rarest))
 	if !p.dir.OneKernel() {
 		interval = patrolInterval
 	}
 	p.patrolAt = time.Now().Add(interval)
 }
 
-// patrol looks whether the lowest of all goes on: an owner that is stopped or
+// patrol looks whether those go on whose turn it is: an owner that is stopped or
 // never scheduled at the head of the queue would keep everybody waiting, and
 // who waits for another one would not notice. It returns queue.ErrGone if the
 // own ticket is gone.
 func (p *Passage) patrol() error {
-	remaining := p.contender.AllAhead()
+	remaining := p.contender.Below()
 	p.schedulePatrol(len(remaining))
 	if !p.dir.OneKernel() {
 		return p.patrolFar()
@@ -54,14 +66,18 @@ func (p *Passage) patrol() error {
 	own := p.contender.Own()
 	remaining = slices.DeleteFunc(remaining, own.Before)
 	p.schedulePatrol(len(remaining))
+	slices.SortFunc(remaining, queue.Ticket.Compare) // some may have risen
 	x := p.examiner()
+	var s standing
 	for _, t := range remaining {
-		e, err := x.look(t, p.kept.find(t.Name), true)
-		out := err == nil && (e.gone || own.Before(e.ticket) || e.verdict.Removable() && p.reclaim(&x, &e))
-		p.keep(&e)
-		if !out {
+		if !s.mayEnter(t) {
 			break
 		}
+		e, err := x.look(t, p.kept.find(t.Name), true)
+		if err != nil || !e.gone && !own.Before(e.ticket) && !(e.verdict.Removable() && p.reclaim(&x, &e)) {
+			s.add(t)
+		}
+		p.keep(&e)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type rest struct {
 	place  *place      // nil: there is none, or it is in use
 	mode   fs.FileMode // of its ticket
 	label  string      // of its ticket
+	shared bool        // its kind
 	timer  idle.Timer
 	linger time.Duration // that the timer goes by
 	listed bool          // among resting
@@ -81,13 +82,14 @@ func (s *Site) leftAt(now time.Time) {
 }
 
 // comeBack returns the resting place, or nil if there is none for a lock like
-// this.
-func (s *Site) comeBack(cfg *Config) *place {
+// this. A ticket's name tells its kind, so that one of the other kind serves nobody
+// now: it is to be removed first, since it would only be in the way.
+func (s *Site) comeBack(cfg *Config) (pl, unfit *place) {
 	if !cfg.mayRest() {
-		return nil
+		return nil, nil
 	}
 	s.rest.mu.Lock()
-	pl, doubt := s.rest.place, s.rest.doubt
+	pl, doubt, shared := s.rest.place, s.rest.doubt, s.rest.shared
 	if pl != nil && (s.rest.mode != cfg.Queue.Mode || s.rest.label != cfg.Queue.Label) {
 		pl = nil // it is removed as anybody else's would be
 	}
@@ -95,10 +97,14 @@ func (s *Site) comeBack(cfg *Config) *place {
 		s.rest.place, s.rest.doubt = nil, false
 	}
 	s.rest.mu.Unlock()
+	if pl != nil && shared != cfg.Queue.Shared {
+		s.restedInVain()
+		return nil, pl
+	}
 	if pl != nil && doubt {
 		pl.contender.Doubt()
 	}
-	return pl
+	return pl, nil
 }
 
 // keep has a place rest, one that was of use before, or not yet.
@@ -108,7 +114,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 		s.rest.vain = 0
 	}
 	old := s.rest.place
-	s.rest.place, s.rest.mode, s.rest.label = pl, cfg.Queue.Mode, cfg.Queue.Label
+	s.rest.place, s.rest.mode, s.rest.label, s.rest.shared = pl, cfg.Queue.Mode, cfg.Queue.Label, cfg.Queue.Shared
 	if s.rest.linger != cfg.Linger {
 		s.rest.linger, s.rest.timer.Expire = cfg.Linger, s.expire
 		s.rest.timer.Hurry(cfg.Linger / 2)

@@ -46,7 +46,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
 	p.watching = t.Name
 	_, ahead := p.contender.Ahead()
-	p.schedulePatrol(ahead)
+	p.schedulePatrol(p.contender.CountBelow())
 	if !prompt {
 		w.Arm()
 		return w
@@ -56,7 +56,8 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	}
 	var told bool
 	if ahead > many && !name.Plain {
-		told = w.Listen(name.Nonce, name.PID)
+		// A reader has a bell only if many writers are ahead of it.
+		told = w.Listen(name.Nonce, name.PID) || name.Shared && w.Arm()
 	} else {
 		told = w.Arm()
 	}

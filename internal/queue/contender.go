@@ -15,16 +15,18 @@ type Contender struct {
 	dir        Directory
 	others     Others
 	plainPeers bool
+	shared     bool  // its kind
 	final      bool  // the doorway is behind us
 	failed     error // no use in trying again
 	mayRest    bool
 	marked     bool // its ticket rests, or did until it came in again
 	solitude
-	crowded bool // others were there at the last listing
+	crowded bool // others that conflict were there at the last listing
 
 	mu    sync.Mutex // for Own and Ahead, whose callers may be other goroutines
 	own   Ticket
 	ahead []Ticket // the lower tickets not yet known to be out of the way, in order
+	below []Ticket // the lower ones that do not conflict, as the deciding listing had them
 	// placed: the doorway is behind us, and ahead says who is ahead.
 	placed bool
 
@@ -43,11 +45,14 @@ func (c *Contender) Init(dir Directory, others Others, plainPeers bool) {
 	c.dir, c.others, c.plainPeers = dir, others, plainPeers
 }
 
+// Share has the contender's kind be shared. It is called before Join, once.
+func (c *Contender) Share() { c.shared = true }
+
 // Reset makes c as good as new, for another passage in another dir.
 func (c *Contender) Reset(dir Directory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dir, c.final, c.failed, c.own, c.ahead, c.placed = dir, false, nil, Ticket{}, nil, false
+	c.dir, c.final, c.failed, c.own, c.ahead, c.below, c.placed = dir, false, nil, Ticket{}, nil, nil, false
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
@@ -74,6 +79,25 @@ func (c *Contender) Placed() (own Ticket, ahead []Ticket, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.own, slices.Clone(c.ahead), c.placed
+}
+
+// Below returns the tickets that may be below the own one, in order: those ahead and,
+// as the deciding listing had them, those that do not conflict.
+func (c *Contender) Below() []Ticket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := append(slices.Clone(c.ahead), c.below...)
+	if len(c.below) > 0 {
+		slices.SortFunc(all, Ticket.Compare)
+	}
+	return all
+}
+
+// CountBelow returns how many Below returns.
+func (c *Contender) CountBelow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ahead) + len(c.below)
 }
 
 // Own returns the own ticket. Its number is known after the doorway.
@@ -106,9 +130,16 @@ func (c *Contender) displace() {
 	c.ahead, c.placed = nil, false
 }
 
+func (c *Contender) setBelow(ts []Ticket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.below = ts
+}
+
 func (c *Contender) setOwn(t Ticket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	t.Shared = c.shared
 	c.own = t
 }
 

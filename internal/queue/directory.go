@@ -24,10 +24,14 @@ type Ticket struct {
 	Name   string
 	Number Number
 	Plain  bool // its owner follows the plain rule and never raises
+	Shared bool // its owner waits for exclusive tickets only
 }
 
 // Before reports whether t is ahead of u.
 func (t Ticket) Before(u Ticket) bool { return t.Compare(u) < 0 }
+
+// Conflicts reports whether the owners of t and u exclude each other.
+func (t Ticket) Conflicts(u Ticket) bool { return !t.Shared || !u.Shared }
 
 // Compare orders tickets by number, then name as bytes.
 func (t Ticket) Compare(u Ticket) int {
@@ -42,8 +46,9 @@ type Directory interface {
 	// Create makes the own ticket and returns its name.
 	Create() (name string, err error)
 	// List returns all tickets, the own one too: each that is there from the
-	// listing's beginning to its end, with a number read after it began; in
-	// the second listing of a doorway, the number may be the first one's.
+	// listing's beginning to its end, with its kind, and with a number read
+	// after it began; in the second listing of a doorway, the number may be the
+	// first one's.
 	List() ([]Ticket, error)
 	// Renumber stores n as the own number and returns what was kept of it.
 	Renumber(n Number) (stored Number, err error)

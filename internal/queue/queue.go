@@ -3,20 +3,22 @@
 //
 // Every contender owns one ticket, a file under a fresh name. The ticket's
 // number is the file's modification time; tickets are ordered by (number,
-// name), and the lowest enters. Letting the lowest of a single listing enter,
+// name), and the lowest enters. Tickets have a kind, which is part of the name:
+// shared ones do not wait for each other. Letting the lowest of a single listing enter,
 // with nothing more, is unsafe: B may create its ticket after A has entered
 // and still draw A's number, or a smaller one after the clock stepped back.
 // The cure is Lamport's bakery [1] with the modification time as the number.
 //
 //	R1  visible first   create the own ticket, and only then list.
-//	R2  doorway         if the highest other number in that first listing is
-//	                    not below the own one, raise the own number above it,
-//	                    once. Then the number is final.
+//	R2  doorway         if the highest other number in that first listing, of
+//	                    whatever kind, is not below the own one, raise the own
+//	                    number above it, once. Then the number is final.
 //	R3  then decide     only a listing begun after the number is final decides.
-//	R4  enter           when that listing shows no lower ticket.
-//	R5  wait            else until each lower ticket is gone, dead, or has
-//	                    risen above ours: watch one, look once more after the
-//	                    watch is set, and look at the rest before entering.
+//	R4  enter           when that listing shows no lower ticket that conflicts:
+//	                    two conflict unless both are shared.
+//	R5  wait            else until each of these is gone, dead, or has risen
+//	                    above ours: watch one, look once more after the watch
+//	                    is set, and look at the rest before entering.
 //	R6  numbers rise    and after the doorway never change.
 //	R7  leave           by removing the own ticket and nothing else.
 //	R8  dead tickets    may be removed by anyone; in doubt, alive.
@@ -34,7 +36,8 @@
 //	                    its name up, then looks whether anybody came: alone it is
 //	                    inside, else it starts anew. Others remove a marked
 //	                    ticket whose entry lock is free, when nothing else is
-//	                    ahead.
+//	                    ahead. Alone is who sees none that conflicts; and a
+//	                    ticket serves passages of its own kind.
 //	R15 again           who leaves while others wait may keep its ticket, too:
 //	                    it gives up the entry lock, then raises its number and
 //	                    marks it in one step, and rests at the tail. Whoever comes
@@ -43,9 +46,9 @@
 //	                    step, gives up the entry lock, and goes through the doorway
 //	                    as if it had created the ticket just now.
 //
-// Why two are never inside. Let i have decided by listing L, begun after its
-// number n was final, and let j be any other ticket that is inside or comes
-// in later.
+// Why two that conflict are never inside. Let i have decided by listing L, begun
+// after its number n was final, and let j be any other ticket that conflicts and is
+// inside or comes in later.
 //
 //   - j was not in L. A listing shows whatever stays in the directory from its
 //     beginning to its end, so j was created after L began. j's own first
@@ -64,8 +67,8 @@
 // exclusion. Where there are no entry locks the verdicts must be right.
 //
 // Resting (R14) lets nobody in either. When j was let in first, its ticket was
-// below all others that were there or came later (the cases above), and below
-// them it stays, marked or not, for as long as the file is there. So whoever else
+// below all that conflict and were there or came later (the cases above), and below
+// them it stays, marked or not, for as long as the file is there. So whoever of them
 // comes in has waited for it to be removed, and then R13 keeps j out. That j looks
 // for newcomers before it comes back is for the order: those who came while it
 // rested are not to be overtaken. That it looks as it begins to rest, after it has
@@ -84,8 +87,15 @@
 // word on its lower tickets one at a time, it may wait for them one at a time;
 // waiting for the highest of them first wakes one contender at each hand-off.
 //
+// Kinds take nothing from this but the pairs that do not conflict: all of it is
+// about two tickets, and each of these can read the other's kind as soon as it can
+// see the other. A kind that became readable only later, or changed, would let two
+// in: who has passed a ticket by does not look at it again.
+//
 // Fairness: by the first case, whoever arrives once i's number is final ends
-// above i and cannot enter before i has left.
+// above i and, if they conflict, cannot enter before i has left. So a stream of
+// readers starves no writer, nor writers a reader: all draw their numbers over all
+// tickets, and those that come later wait.
 //
 // Peers that know only the plain rule never raise, so one of them that arrives
 // in the tick of a raised holder's creation sees itself lowest. R12 (Contender
@@ -197,18 +207,23 @@ func (c *Contender) list() (Number, []Ticket, error) {
 	if i < 0 {
 		return Number{}, nil, ErrGone
 	}
-	c.crowded = len(all) > 1
-	c.alone = c.known && !c.crowded
 	number := all[i].Number
 	all[i] = all[len(all)-1]
-	return number, all[:len(all)-1], nil
+	others := all[:len(all)-1]
+	c.crowded = slices.ContainsFunc(others, c.own.Conflicts)
+	c.alone = c.known && !c.crowded
+	return number, others, nil
 }
 
-// decide sets what to wait for: all the lower of these tickets (R4, R5).
+// decide sets what to wait for: all the lower of these tickets that conflict (R4, R5).
 func (c *Contender) decide(others []Ticket) {
-	ahead := slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
-	slices.SortFunc(ahead, Ticket.Compare)
-	c.setAhead(ahead)
+	lower := slices.DeleteFunc(others, func(t Ticket) bool { return !t.Before(c.own) })
+	slices.SortFunc(lower, Ticket.Compare)
+	if c.shared {
+		c.setBelow(slices.DeleteFunc(slices.Clone(lower), c.own.Conflicts))
+		lower = slices.DeleteFunc(lower, func(t Ticket) bool { return !c.own.Conflicts(t) })
+	}
+	c.setAhead(lower)
 	c.passed = nil
 }
 

@@ -12,7 +12,8 @@ type solitude struct {
 	// known: the times were noted before the last listing.
 	known bool
 	noted Times
-	// alone: a listing begun after the times were noted showed nobody else.
+	// alone: a listing begun after the times were noted showed nobody else that
+	// conflicts.
 	alone bool
 	// settled: the times lay some ticks of the clock back when that listing
 	// began, so that no change since can have left them as they were.
@@ -31,7 +32,7 @@ func (c *Contender) Bind(others Others) { c.others = others }
 func (c *Contender) Doubt() { c.settled = false }
 
 // Rest gives up the turn as Leave does, but keeps the ticket, and reports whether
-// it did: where it is if nobody else is there (R14), or at the tail (R15). Then
+// it did: where it is if nobody else is there that conflicts (R14), or at the tail (R15). Then
 // Resume or Leave is next.
 func (c *Contender) Rest() (rests bool, err error) {
 	switch {
@@ -124,11 +125,12 @@ func (c *Contender) again() error {
 	}
 	c.setOwn(Ticket{Name: c.own.Name, Number: n})
 	c.displace()
+	c.setBelow(nil)
 	c.solitude, c.marked, c.final, c.passed = solitude{}, false, false, nil
 	return nil
 }
 
-// isAlone reports whether the own ticket is the only one.
+// isAlone reports whether no ticket conflicts with the own one.
 func (c *Contender) isAlone() (bool, error) {
 	now, err := c.dir.Times()
 	if err != nil {
@@ -137,8 +139,8 @@ func (c *Contender) isAlone() (bool, error) {
 	if c.alone && c.settled && now == c.noted {
 		return true, nil
 	}
-	_, others, err := c.list()
-	return err == nil && len(others) == 0, err
+	_, _, err = c.list()
+	return err == nil && !c.crowded, err
 }
 
 // note is called before a listing. Who was not alone at the last one will hardly be

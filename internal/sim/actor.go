@@ -32,6 +32,7 @@ type actor struct {
 	crashed      bool
 
 	file      *file // the ticket
+	shared    bool  // the kind of its passage
 	admitted  bool  // by Enter, and it does not wait again
 	inside    bool
 	createdAt int // in steps
@@ -47,7 +48,7 @@ const (
 	free            blocked = iota
 	blockedOnWatch          // until the watch reports something, or a cancel
 	blockedOnChange         // until anything changed in the directory
-	blockedOnOthers         // until all others have finished
+	blockedOnOthers         // until all others have finished, or wait for that, too
 )
 
 // gone is what a contender panics with when it is to vanish on the spot.
@@ -77,7 +78,7 @@ func (a *actor) ready() bool {
 		return a.saw != a.w.dir.version
 	case blockedOnOthers:
 		for _, b := range a.w.actors {
-			if b != a && !b.done {
+			if b != a && !b.done && !(b.inside && b.blocked == blockedOnOthers) {
 				return false
 			}
 		}
@@ -145,6 +146,7 @@ func (a *actor) contend() {
 // pass is one passage through the queue. It reports whether it was robbed of
 // its place before its turn had come, and has to start anew.
 func (a *actor) pass() (again bool) {
+	a.shared = a.w.plan.shared > 0 && a.w.rng.IntN(4) < a.w.plan.shared
 	o, c, inside := a.join()
 	if c == nil {
 		return false
@@ -187,6 +189,9 @@ func (a *actor) wait(c *queue.Contender, try bool) error {
 // join takes a place in the queue, or comes back to the own ticket; then it may be
 // inside at once. It returns nil if it could do neither.
 func (a *actor) join() (o *own, c *queue.Contender, inside bool) {
+	if a.rests != nil && a.rests.own.file.shared != a.shared && a.w.bend != BendOtherKind {
+		a.wake() // it is of no use for this, and in the way
+	}
 	if a.rests != nil {
 		if r, inside := a.comeBack(); r != nil {
 			return r.own, r.contender, inside
@@ -194,6 +199,9 @@ func (a *actor) join() (o *own, c *queue.Contender, inside bool) {
 	}
 	o = &own{actor: a}
 	c = queue.New(o, o, a.w.mode == Plain)
+	if a.shared {
+		c.Share()
+	}
 	if a.w.plan.rests {
 		c.MayRest()
 	}

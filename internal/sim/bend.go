@@ -29,6 +29,8 @@ const (
 	BendRaisesHolding Bend = "raises-holding" // the holder's number rises
 	BendLowersHolding Bend = "lowers-holding" // the holder's number falls: harmless, and what R12 rests on
 	BendServerLocal   Bend = "server-local"   // cached mode: one contender is on the server, caches nothing and announces nothing
+	BendLateKind      Bend = "late-kind"      // an exclusive ticket looks shared until its owner has listed
+	BendOtherKind     Bend = "other-kind"     // whoever comes back uses its ticket for whatever kind
 	BendCoarseView    Bend = "coarse-view"    // one contender sees and stores whole seconds, the others more
 )
 
@@ -37,6 +39,7 @@ var Bends = []Bend{
 	BendListFirst, BendTornListing, BendBlindToMoves, BendBlindToDeath, BendNumberFirst,
 	BendSkipsLive, BendSkipsHeir, BendRaisesFirst, BendNoEntry, BendNoLook, BendLooksFirst, BendTestsEntry,
 	BendRobsHolders, BendRobsWaiters, BendRaisesHolding, BendServerLocal, BendCoarseView,
+	BendLateKind, BendOtherKind,
 }
 
 // view is what a sees of a number.
@@ -45,6 +48,11 @@ func (a *actor) view(n queue.Number) queue.Number {
 		return cut(n, time.Second)
 	}
 	return n
+}
+
+// kindOf is the kind that others see of f.
+func (w *world) kindOf(f *file) (shared bool) {
+	return f.shared || w.bend == BendLateKind && !f.listed
 }
 
 // tears reports whether a listing is to miss an entry of another's.

@@ -12,6 +12,8 @@ type file struct {
 	owner     *actor // nil: planted
 	raised    bool   // it announces a number
 	plain     bool
+	shared    bool // its kind
+	listed    bool // its owner has listed since it was created
 	dead      bool // its owner is
 	settled   bool // it can be seen that its owner has passed the doorway
 	entered   bool // its entry lock is held (R13)

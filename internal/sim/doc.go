@@ -23,6 +23,8 @@
 //     leave or wait again, only try, and come back for several rounds.
 //     Operations fail. Tickets of the dead are there from the beginning, some
 //     from before 1970, and sometimes one from the end of time.
+//   - In half of the schedules some passages are shared, or all: each draws its kind
+//     anew, and a ticket that rests serves its own kind alone.
 //   - Entry locks and the locks that exclude them (R13) are taken in one step,
 //     and what they are taken for is done in a later one. A crash ends those of
 //     the crashed, unless an heir works on under the entry lock for a while.
@@ -35,7 +37,7 @@
 //
 //   - queue: all of the above.
 //   - tries: all try at once, and nobody crashes or is robbed; exactly one must
-//     succeed.
+//     succeed, or some if they share.
 //   - cached: rule R10. Each contender is a client with a cache of its own. Its
 //     listings are sure to show only what was there at its own last change of
 //     the directory, which setting a time is not, and may show what is gone.
@@ -59,8 +61,8 @@
 //
 // Memory is sequentially consistent here, no operation is torn, and real
 // directories, clocks and process tables are for the tests of the packages
-// that deal with them. Shared tickets, leases and the passing of a ticket
-// among goroutines are not simulated.
+// that deal with them. Leases and the passing of a ticket among goroutines are not
+// simulated.
 //
 // Numbers are touched only between the doorway and Enter. Rule R6 is all there
 // is against a touch in between the doorway's first listing and its raise, which

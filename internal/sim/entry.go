@@ -118,7 +118,7 @@ func (a *actor) reap() {
 // bequeath leaves the ticket and its entry lock to an heir.
 func (a *actor) bequeath() {
 	heir := a.w.add((*actor).inherit)
-	heir.file, heir.inside = a.file, true
+	heir.file, heir.inside, heir.shared = a.file, true, a.shared
 	heir.file.owner, heir.file.dead = heir, true
 	if a.w.tracing {
 		a.say("has an heir, %d", heir.id)

@@ -38,7 +38,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "waits for the first ticket only", file: "queue.go", mode: Queue, kind: Overlap,
-		edits: []edit{{"	c.setAhead(ahead)\n", "	c.setAhead(ahead[:min(1, len(ahead))])\n"}},
+		edits: []edit{{"	c.setAhead(lower)\n", "	c.setAhead(lower[:min(1, len(lower))])\n"}},
 	},
 	{
 		name: "waits only for those past the doorway", file: "queue.go", mode: Queue, kind: Overlap,
@@ -241,6 +241,56 @@ var mutants = []mutant{
 	{
 		name: "R15: comes in by its entry lock alone", file: "rest.go", mode: Queue, kind: Overlap,
 		edits: []edit{{"		_, err = c.dir.Enter()\n", "		_, err = c.dir.Enter()\n		if err == nil {\n			return true, nil\n		}\n"}},
+	},
+	{
+		name: "kinds: readers and writers do not conflict", file: "directory.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"{ return !t.Shared || !u.Shared }", "{ return !t.Shared && !u.Shared }"}},
+	},
+	{
+		name: "kinds: a writer passes readers", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"	c.setAhead(lower)\n", "	c.setAhead(slices.DeleteFunc(lower, func(t Ticket) bool { return t.Shared }))\n"}},
+	},
+	{
+		name: "kinds: a reader passes writers", file: "directory.go", mode: Queue, kind: Overlap,
+		edits: []edit{{"{ return !t.Shared || !u.Shared }", "{ return !t.Shared }"}},
+	},
+	{
+		name: "kinds: a reader passes waiting writers", file: "queue.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"		case standing == AtRest:\n", "		case c.shared && standing == Final && len(c.below) > 0:\n			return moved, false, nil\n		case standing == AtRest:\n"}},
+	},
+	{
+		name: "kinds: readers wait for readers", file: "directory.go", mode: Tries, kind: TryCount,
+		edits: []edit{{"{ return !t.Shared || !u.Shared }", "{ return true }"}},
+	},
+	{
+		name: "kinds: raises above its own kind only", file: "queue.go", mode: Queue, kind: Overlap,
+		edits: []edit{
+			{"	if len(others) > 0 {\n", "	if same := slices.DeleteFunc(slices.Clone(others), func(t Ticket) bool { return t.Shared != c.shared }); len(same) > 0 {\n"},
+			{"slices.MaxFunc(others, Ticket.Compare)", "slices.MaxFunc(same, Ticket.Compare)"},
+		},
+	},
+	{
+		name: "kinds: caches, and raises above its own kind only", file: "queue.go", mode: Cached, kind: Overlap,
+		edits: []edit{
+			{"	if len(others) > 0 {\n", "	if same := slices.DeleteFunc(slices.Clone(others), func(t Ticket) bool { return t.Shared != c.shared }); len(same) > 0 {\n"},
+			{"slices.MaxFunc(others, Ticket.Compare)", "slices.MaxFunc(same, Ticket.Compare)"},
+		},
+	},
+	{
+		name: "kinds: a writer rests alone beside readers", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"slices.ContainsFunc(others, c.own.Conflicts)", "slices.ContainsFunc(others, func(t Ticket) bool { return !t.Shared })"}},
+	},
+	{
+		name: "kinds: a reader rests alone beside writers", file: "queue.go", mode: Queue, kind: Deadlock,
+		edits: []edit{{"slices.ContainsFunc(others, c.own.Conflicts)", "slices.ContainsFunc(others, func(t Ticket) bool { return t.Shared || !c.shared })"}},
+	},
+	{
+		name: "kinds: a reader comes back past writers", file: "rest.go", mode: Queue, kind: Overtaken,
+		edits: []edit{{"		if alone, err := c.isAlone(); alone || err != nil {\n", "		if alone, err := c.isAlone(); alone || err != nil || c.shared {\n			alone = alone || err == nil\n"}},
+	},
+	{
+		name: "kinds: R12: a reader does not sink", file: "plain.go", mode: Plain, kind: Overlap,
+		edits: []edit{{"	if !c.plainPeers {\n", "	if !c.plainPeers || c.shared {\n"}},
 	},
 	{
 		name: "R13: does not enter", file: "queue.go", mode: Queue, kind: Overlap,

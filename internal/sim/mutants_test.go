@@ -115,6 +115,8 @@ var bends = map[Bend]Kind{
 	BendRobsWaiters:   Unexpected,
 	BendRaisesHolding: Overlap,
 	BendServerLocal:   Overlap,
+	BendLateKind:      Overlap,
+	BendOtherKind:     Overlap,
 	BendCoarseView:    Deadlock, // and, a thousand times rarer, an overlap
 }
 

@@ -55,6 +55,7 @@ func (o *own) List() ([]queue.Ticket, error) {
 		return tickets, nil
 	}
 	o.list()
+	o.file.listed = true
 	switch {
 	case o.settledAt != never:
 	case o.first == nil:
@@ -87,7 +88,7 @@ func (o *own) list() {
 			o.entries = append(o.entries, f.name)
 			return
 		}
-		o.tickets = append(o.tickets, queue.Ticket{Name: f.name, Number: o.read(f), Plain: f.plain})
+		o.tickets = append(o.tickets, queue.Ticket{Name: f.name, Number: o.read(f), Plain: f.plain, Shared: o.w.kindOf(f)})
 	})
 	if o.w.plan.cached {
 		o.sweep(ticket.Merge(o.tickets, o.entries))

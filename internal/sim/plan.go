@@ -32,6 +32,7 @@ type plan struct {
 	last     queue.Number  // the last time it can store
 	planted  []queue.Number
 	atEnd    bool // a ticket at the end of time is planted: nobody gets through
+	shared   int  // of 4 passages, how many are shared
 	witness  bool // it can be seen whether an owner is in its doorway
 	kept     bool // tickets of the dead cannot be removed
 	cached   bool // rule R10
@@ -68,6 +69,9 @@ func newPlan(mode Mode, rng *rand.Rand) plan {
 			tick: []time.Duration{1, 1, 100, 4 * time.Millisecond, 3 * time.Second}[rng.IntN(5)],
 			now:  plus(start, time.Duration(rng.Int64N(int64(5*time.Second)))),
 		},
+	}
+	if coin(2) {
+		p.shared = 1 + rng.IntN(4)
 	}
 	if mode == Tries {
 		p.witness, p.rounds, p.tryers = true, 1, 1
@@ -128,6 +132,6 @@ func (p *plan) plant(rng *rand.Rand) {
 }
 
 func (p *plan) String() string {
-	return fmt.Sprintf("contenders %d plain %d rounds %d unit %v clock %d tick %v planted %v witness %t kept %t removals %d touches %d rests %t heirs %d faults %t crashes %d cancels %d spurious %d tryers 1/%d",
-		p.actors, p.plain, p.rounds, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.removals, p.touches, p.rests, p.heirs, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
+	return fmt.Sprintf("contenders %d plain %d rounds %d shared %d/4 unit %v clock %d tick %v planted %v witness %t kept %t removals %d touches %d rests %t heirs %d faults %t crashes %d cancels %d spurious %d tryers 1/%d",
+		p.actors, p.plain, p.rounds, p.shared, p.unit, p.clock.kind, p.clock.tick, p.planted, p.witness, p.kept, p.removals, p.touches, p.rests, p.heirs, p.faults, p.crashes, p.cancels, p.spurious, p.tryers)
 }

@@ -24,6 +24,9 @@ func show(f *file) string {
 	if f.owner != nil {
 		s += fmt.Sprintf(" of %d", f.owner.id)
 	}
+	if f.shared {
+		s += ", shared"
+	}
 	switch {
 	case f.removed:
 		s += " (removed)"

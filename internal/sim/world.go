@@ -41,7 +41,7 @@ func Run(s Schedule) Result {
 	}
 	for _, n := range w.plan.planted {
 		f := w.newFile(nil)
-		f.dead = true
+		f.dead, f.shared = true, w.rng.IntN(4) < w.plan.shared
 		w.store(f, n)
 		f.numbers = f.numbers[len(f.numbers)-1:]
 		if w.tracing {
@@ -114,7 +114,7 @@ func (w *world) newFile(owner *actor) *file {
 
 func (w *world) create(owner *actor) *file {
 	f := w.newFile(owner)
-	f.plain = owner.plain
+	f.plain, f.shared = owner.plain, owner.shared
 	return f
 }
 

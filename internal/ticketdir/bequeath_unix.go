@@ -20,7 +20,7 @@ const HasWitness = true
 func (o *Own) Shared() bool {
 	o.times.Lock()
 	defer o.times.Unlock()
-	return o.shared
+	return o.lent
 }
 
 // Bequeath leaves the ticket and its locks to whoever else has it open, and

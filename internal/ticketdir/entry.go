@@ -22,9 +22,9 @@ const (
 
 // entry is one name of a listing that concerns the queue.
 type entry struct {
-	name  string
-	kind  kind
-	plain bool
+	name          string
+	kind          kind
+	plain, shared bool
 	// number is known already if numbered.
 	number   queue.Number
 	numbered bool
@@ -42,7 +42,7 @@ func (q *Queue) classify(name []byte, own string) (e entry, ok bool) {
 	}
 	text := string(name)
 	if n, ok := ticket.Parse(q.Prefix, text); ok {
-		return entry{name: text, plain: n.Plain}, true
+		return entry{name: text, plain: n.Plain, shared: n.Shared}, true
 	}
 	if of, _, ok := ticket.ParseRaised(text); ok {
 		if _, ok := ticket.Parse(q.Prefix, of); ok {

@@ -64,7 +64,7 @@ func (h *handle) names(q *Queue, own string, known map[string]queue.Ticket, to *
 	*to = (*to)[:0]
 	return h.list(func(name []byte) {
 		if t, ok := known[string(name)]; ok {
-			*to = append(*to, entry{name: t.Name, plain: t.Plain, number: t.Number, numbered: true})
+			*to = append(*to, entry{name: t.Name, plain: t.Plain, shared: t.Shared, number: t.Number, numbered: true})
 		} else if e, ok := q.classify(name, own); ok {
 			*to = append(*to, e)
 		}

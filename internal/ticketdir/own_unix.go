@@ -26,7 +26,7 @@ type Own struct {
 	placed    bool // its name says that there are locks
 	entered   bool // the entry lock was taken
 	witnessed bool // the witness was taken
-	shared    bool // others may have the descriptor
+	lent      bool // others may have the descriptor
 	marked    bool // it may rest (R14)
 	resting   bool // it does; guarded by times
 	waited    bool // some time has passed since the end of the doorway
@@ -75,7 +75,7 @@ func (o *Own) Witness() (*os.File, error) {
 		}
 		o.witnessed = true
 	}
-	o.shared = true
+	o.lent = true
 	var fd int
 	err := again(func() (err error) {
 		fd, err = duplicate(o.fd)

@@ -53,7 +53,7 @@ func (o *Own) MayRest() bool {
 
 // mayRest is MayRest. o.times is held.
 func (o *Own) mayRest() bool {
-	return o.reclaimable() && !o.shared && o.h.marks.Load() != marksLost
+	return o.reclaimable() && !o.lent && o.h.marks.Load() != marksLost
 }
 
 // reclaimable reports whether all who see the ticket may look at its locks and

@@ -37,6 +37,8 @@ type Queue struct {
 	// Label is what our tickets say of their owner, at most MaxLabel bytes, where
 	// the filesystem can keep it; "" is nothing.
 	Label string
+	// Shared is the kind of our tickets.
+	Shared bool
 
 	frame *frame // nil: not prepared
 }
@@ -52,7 +54,7 @@ type frame struct {
 }
 
 // Prepare has the constant part of names made once, for a queue that is used
-// again and again. The copies of q made after it share that.
+// again and again. The copies of q made after it share that, and have its kind.
 func (q *Queue) Prepare() { q.frame = new(frame) }
 
 // newPath returns the path of a new ticket in a directory at place.
@@ -87,7 +89,7 @@ func (q *Queue) around(place liveness.Place) (head, tail string, err error) {
 		f.place = place
 		f.head, f.tail = ticket.Name{
 			Host: self.Host, PID: self.PID, Start: self.Start,
-			PIDSpace: self.PIDSpace, Place: place, Lease: q.Lease,
+			PIDSpace: self.PIDSpace, Place: place, Lease: q.Lease, Shared: q.Shared,
 		}.Frame(q.Prefix)
 	}
 	return f.head, f.tail, nil

@@ -100,7 +100,7 @@ func (v *View) list() (tickets []queue.Ticket, l litter, err error) {
 		case err != nil:
 			return nil, l, err
 		default:
-			tickets = append(tickets, queue.Ticket{Name: e.name, Number: p.Number, Plain: e.plain})
+			tickets = append(tickets, queue.Ticket{Name: e.name, Number: p.Number, Plain: e.plain, Shared: e.shared})
 		}
 	}
 	l.orphans = ticket.Merge(tickets, raised)

@@ -110,7 +110,7 @@ func (v *View) numbers(entries []entry, to []queue.Ticket, read func(string) (qu
 				return nil, l, wrap("stat", v.path(e.name), err)
 			}
 		}
-		to = append(to, queue.Ticket{Name: e.name, Number: e.number, Plain: e.plain})
+		to = append(to, queue.Ticket{Name: e.name, Number: e.number, Plain: e.plain, Shared: e.shared})
 	}
 	var err error
 	l.orphans, err = v.merge(to, raised)

@@ -88,6 +88,15 @@ type Observable interface {
 	Survey(age time.Duration) Report
 }
 
+// Standing is a Passage that can look whether its turn is still there. Not every
+// kind of queue can.
+type Standing interface {
+	// Standing returns a function for while the turn is held, which looks whether it
+	// is still the passage's, and fails with ErrLost if not. It may be called beside
+	// the other methods, and after them, when nobody cares for the answer any more.
+	Standing() func() error
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
@@ -142,8 +151,8 @@ const (
 	Skipped                // passed Other by, which could not be removed, for Err
 	LostTurn               // lost its turn, for Err
 	Abandoned              // could not leave, for Err; it is tried again
-	Bequeathed             // left its turn to heirs; For is how long it had it
 	Circular               // waits in a circle, which Circle says in words
+	Bequeathed             // left its turn to heirs; For is how long it had it
 )
 
 // Event is a step of one passage.

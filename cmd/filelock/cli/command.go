@@ -4,8 +4,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/filelock-go/filelock"
 )
 
 // Variables of the command's environment. With several targets, each has one a line.
@@ -17,30 +15,35 @@ const (
 	envHolder = "FILELOCK_HOLDER" // the processes that "filelock hold" started
 )
 
-// environment is that of the command: this one's, and what is said of the lock.
-func environment(locks []*filelock.FileLock, tickets []string) []string {
-	targets := make([]string, len(locks))
-	for i, l := range locks {
+// variables are what the command is told of the locks that h holds, in the order of
+// their names.
+func (h *held) variables(tickets []string) []variable {
+	targets := make([]string, len(h.locks))
+	for i, l := range h.locks {
 		targets[i] = l.Path()
 	}
-	held := slices.Concat(tickets, heldAround())
-	return withVariables(os.Environ(), map[string]string{
-		envTarget: strings.Join(targets, "\n"),
-		envTicket: strings.Join(tickets, "\n"),
-		envHeld:   strings.Join(held, "\n"),
-	})
+	return []variable{
+		{envHeld, strings.Join(slices.Concat(tickets, heldAround()), "\n")},
+		{envTarget, strings.Join(targets, "\n")},
+		{envTicket, strings.Join(tickets, "\n")},
+		{envToken, strings.Join(h.tokens(), "\n")},
+	}
 }
+
+// variable is one of the environment. One that is empty is not there.
+type variable struct{ name, value string }
 
 // withVariables returns env with some variables set. A variable that is there is
 // replaced: programs disagree on which of two counts.
-func withVariables(env []string, set map[string]string) []string {
+func withVariables(env []string, set []variable) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		_, replaced := set[name]
-		return replaced
+		return slices.ContainsFunc(set, func(v variable) bool { return v.name == name })
 	})
-	for name, value := range set {
-		env = append(env, name+"="+value)
+	for _, v := range set {
+		if v.value != "" {
+			env = append(env, v.name+"="+v.value)
+		}
 	}
 	return env
 }

@@ -53,11 +53,6 @@ func (f *runFlags) define(set *pflag.FlagSet) {
 	set.BoolVarP(&f.close, "close", "o", false, "give the lock back when the command itself ends, whatever it leaves running")
 	set.BoolVarP(&f.exec, "exec", "F", false, "become the command: no process of filelock stays, and the lock ends with the command and its heirs")
 	set.BoolVar(&f.init, "init", false, "reap orphans, as process 1 of a container has to; process 1 does so anyway")
-	// What flock(1) has, and is so here without.
-	var exclusive bool
-	set.BoolVarP(&exclusive, "exclusive", "x", false, "hold the lock alone, as by default")
-	set.BoolVarP(&exclusive, "ex", "e", false, "")
-	_ = set.MarkHidden("ex")
 }
 
 // complete takes what the flags leave open: which were given, and the operands.

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,22 +102,20 @@ func (f *holdFlags) complete(cmd *cobra.Command, args []string) error {
 
 // holding is what a holder tells of itself when it has the lock.
 type holding struct {
-	Holder           holder
-	Targets, Tickets []string
+	Holder    holder
+	Variables map[string]string
 }
 
 // script is what the script is to evaluate.
 func (h holding) script() string {
-	holders := append([]string{h.Holder.String()}, lines(os.Getenv(envHolder))...)
-	vars := []struct{ name, value string }{
-		{envTarget, strings.Join(h.Targets, "\n")},
-		{envTicket, strings.Join(h.Tickets, "\n")},
-		{envHeld, strings.Join(append(h.Tickets, heldAround()...), "\n")},
-		{envHolder, strings.Join(holders, "\n")},
-	}
+	h.Variables[envHolder] = strings.Join(append([]string{h.Holder.String()}, lines(os.Getenv(envHolder))...), "\n")
 	var b strings.Builder
-	for _, v := range vars {
-		fmt.Fprintf(&b, "%s=%s; export %s\n", v.name, shellQuote(v.value), v.name)
+	for _, name := range slices.Sorted(maps.Keys(h.Variables)) {
+		if value := h.Variables[name]; value != "" {
+			fmt.Fprintf(&b, "%s=%s; export %s\n", name, shellQuote(value), name)
+		} else {
+			fmt.Fprintf(&b, "unset %s\n", name)
+		}
 	}
 	return b.String()
 }

@@ -176,14 +176,18 @@ func (r *run) holding() (h holding, err error) {
 	if err != nil {
 		return h, err
 	}
-	h.Holder = holder{self.PID, self.Start}
+	h.Holder, h.Variables = holder{self.PID, self.Start}, map[string]string{}
+	var tickets []string
 	for _, l := range r.held.locks {
 		w, err := r.witness(l)
 		if err != nil {
 			return h, err
 		}
-		h.Targets, h.Tickets = append(h.Targets, l.Path()), append(h.Tickets, w.Name())
+		tickets = append(tickets, w.Name())
 		w.Close()
+	}
+	for _, v := range r.held.variables(tickets) {
+		h.Variables[v.name] = v.value
 	}
 	return h, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -85,7 +86,9 @@ func (l *liveLine) clear() {
 }
 
 func liveText(w filelock.Wait, waited time.Duration) string {
-	return fmt.Sprintf("waiting for %s: %s; position %d, %v", printable(w.Path), holderOf(w.Holder), w.Position, waited.Truncate(time.Second))
+	// What is shortest comes first: a narrow terminal shows no more.
+	return fmt.Sprintf("waiting %v for %s, position %d: %s", waited.Truncate(time.Second),
+		printable(filepath.Base(w.Path)), w.Position, holderOf(w.Holder))
 }
 
 // shorten cuts text to so many columns, if there are any.

@@ -50,12 +50,15 @@ func (n *narrator) waits(w filelock.Wait) {
 		n.live.show(w)
 		return
 	}
-	holder := holderOf(w.Holder)
-	if n.told[w.Path] == holder {
+	news := holderOf(w.Holder) + w.Deadlock
+	if n.told[w.Path] == news {
 		return // only the position has changed
 	}
-	n.told[w.Path] = holder
-	n.sentence("waiting for %s: %s; position %d in the queue", printable(w.Path), holder, w.Position)
+	n.told[w.Path] = news
+	n.sentence("waiting for %s: %s; position %d in the queue", printable(w.Path), holderOf(w.Holder), w.Position)
+	if w.Deadlock != "" {
+		n.sentence("%s", printable(w.Deadlock))
+	}
 }
 
 // holderOf says in words who holds a lock.

@@ -60,7 +60,7 @@ func (r *run) all() (code int, err error) {
 		return code, errors.Join(err, r.held.release())
 	}
 	defer drop()
-	env := environment(r.held.locks, tickets)
+	env := withVariables(os.Environ(), r.held.variables(tickets))
 	if r.flags.exec {
 		err := become(r.argv(), env)
 		return exitUnavailable, errors.Join(cannotRun(err), r.held.release())

@@ -7,8 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Real-time signals as programs see them: the C library keeps the first two.
-const minRealTime, maxRealTime = syscall.Signal(34), syscall.Signal(64)
+// Real-time signals as programs see them: the C library keeps the first two of the
+// kernel's. The Go runtime leaves the next one alone, for the C library musl.
+const (
+	minRealTime  = syscall.Signal(34)
+	maxRealTime  = syscall.Signal(64)
+	minForwarded = minRealTime + 1
+)
 
 // forwarded are the signals that are passed on to the command: all but those that
 // cannot be caught, those that faults cause, those of job control (which have their
@@ -21,7 +26,7 @@ var forwarded = append([]syscall.Signal{
 }, realTime()...)
 
 func realTime() (all []syscall.Signal) {
-	for sig := minRealTime; sig <= maxRealTime; sig++ {
+	for sig := minForwarded; sig <= maxRealTime; sig++ {
 		all = append(all, sig)
 	}
 	return all

@@ -20,6 +20,8 @@ import (
 // have them in common.
 type lockFlags struct {
 	targets    []string
+	shared     bool
+	exclusive  bool
 	try        bool
 	wait       seconds
 	waitSet    bool
@@ -31,6 +33,7 @@ type lockFlags struct {
 	mode       fileMode
 	lease      seconds
 	label      string
+	fencing    bool
 	killOnLoss bool
 }
 
@@ -38,6 +41,10 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.SortFlags = false
 	set.SetNormalizeFunc(flockNames)
 	set.StringArrayVarP(&f.targets, "target", "t", nil, "take the lock of `TARGET`; several of them are taken all or none, and then there is no operand TARGET")
+	set.BoolVarP(&f.shared, "shared", "s", false, "hold the lock together with others who share it, and with nobody else")
+	set.BoolVarP(&f.exclusive, "exclusive", "x", false, "hold the lock alone, as by default")
+	set.BoolVarP(&f.exclusive, "ex", "e", false, "") // as flock(1) has it
+	_ = set.MarkHidden("ex")
 	set.BoolVarP(&f.try, "nonblock", "n", false, "fail at once if the lock is busy")
 	set.VarP(&f.wait, "wait", "w", "wait no longer than `TIME`: seconds (5, 0.5) or 1m30s, 200ms")
 	set.IntVarP(&f.busy, "conflict-exit-code", "E", exitBusy, "exit `CODE` when the lock was not had: busy, or too long a wait")
@@ -46,6 +53,7 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.StringVar(&f.label, "label", "", "what others are told of the holder: at most 64 bytes of `TEXT`")
 	set.Var(&f.lease, "lease", "have the lock expire `TIME` after the last sign of life, of which one is given three times in it; whole seconds")
 	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
+	set.BoolVar(&f.fencing, "fencing", false, "take a fencing token, FILELOCK_TOKEN in the environment: a number that grows with every holder, for what is protected to check")
 	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
 	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
 	set.Var(&f.mode, "mode", "permission of the queue's files, in `OCTAL`; 600 hides from other users whether the holder lives (default 644)")
@@ -70,6 +78,8 @@ func (f *lockFlags) complete(set *pflag.FlagSet) error {
 	switch {
 	case f.busy < 0 || f.busy > 255:
 		return fmt.Errorf("-E %d: an exit code is 0 to 255", f.busy)
+	case f.shared && f.exclusive:
+		return errors.New("-s and -x exclude each other")
 	case f.try && f.waitSet:
 		return errors.New("-n and -w exclude each other")
 	case f.quiet && f.verbose:
@@ -97,6 +107,9 @@ func (f *lockFlags) options() []filelock.Option {
 	}
 	if f.lease > 0 {
 		opts = append(opts, filelock.WithLease(time.Duration(f.lease)))
+	}
+	if f.fencing {
+		opts = append(opts, filelock.WithFencing())
 	}
 	if f.label != "" {
 		opts = append(opts, filelock.WithLabel(f.label))
@@ -199,12 +212,24 @@ func open(ctx context.Context, target string, opts []filelock.Option) (*filelock
 func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (release func() error, err error) {
 	claims := make([]filelock.Claim, len(locks))
 	for i, l := range locks {
-		claims[i] = l
+		if claims[i] = l; f.shared {
+			claims[i] = l.Shared()
+		}
 	}
 	if f.trying() {
 		return filelock.TryAcquireAll(ctx, claims...)
 	}
 	return filelock.AcquireAll(ctx, claims...)
+}
+
+// tokens are the fencing tokens, one a lock, or none without --fencing.
+func (h *held) tokens() (tokens []string) {
+	for _, l := range h.locks {
+		if token, err := l.Token(); err == nil {
+			tokens = append(tokens, strconv.FormatUint(token, 10))
+		}
+	}
+	return tokens
 }
 
 // lost returns a channel that is closed when one of the locks is lost, or nil where

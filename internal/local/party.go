@@ -1,0 +1,119 @@
+package local
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// party are readers that are inside by one turn, which ends when the last of them
+// leaves.
+//
+// Whoever stands directly behind the reader that leads comes in with it. Who arrives
+// later joins the party only if nobody stands in the line, and not for longer than a
+// batch: else readers that come and go would keep up the turn for ever, and other
+// processes' writers outside. After that a reader leads anew, with a ticket at the
+// tail of the queue, and is inside at once, beside the others, unless a writer waits
+// there. So a line may have several parties, and at most one who leads.
+//
+// A writer leads while readers are inside, too: its ticket is in the queue from then
+// on, and whoever comes after it stands behind it in the line.
+type party struct {
+	passage turn.Passage
+	readers int
+	since   time.Time // when its turn came
+}
+
+// join makes an arrival one more of the latest party, if it may be, and returns the
+// party's turn. l.mu is held.
+func (l *Line) join(batch time.Duration) turn.Passage {
+	if len(l.parties) == 0 {
+		return nil
+	}
+	latest := &l.parties[len(l.parties)-1]
+	if time.Since(latest.since) >= batch || latest.passage.Lost() {
+		return nil
+	}
+	latest.readers++
+	return latest.passage
+}
+
+// admit makes a party of who leads, whose turn has come, and the readers directly
+// behind it, and hands on the lead. l.mu is held.
+func (l *Line) admit(p turn.Passage) {
+	party := party{passage: p, readers: 1, since: l.first}
+	for w := l.waiters.first; w != nil && w.attempt.Shared(); w = l.waiters.first {
+		l.next(given{granted: true, passage: p})
+		party.readers++
+	}
+	l.parties = append(l.parties, party)
+	l.front = nil
+	l.next(given{})
+}
+
+// partyOf returns the index of the party whose turn p is, or -1. l.mu is held.
+func (l *Line) partyOf(p turn.Passage) int {
+	return slices.IndexFunc(l.parties, func(x party) bool { return x.passage == p })
+}
+
+// depart takes one reader from a party. The last one gives up the turn: if nobody
+// leads, nobody does meanwhile, so that who comes next can come back to a ticket that
+// rests. l.mu is held, but not while the turn is given up.
+func (l *Line) depart(i int) error {
+	x := &l.parties[i]
+	p := x.passage
+	if x.readers--; x.readers > 0 {
+		if p.Lost() {
+			return turn.ErrLost
+		}
+		return nil
+	}
+	l.parties = slices.Delete(l.parties, i, i+1)
+	if l.busy {
+		return l.leave(p)
+	}
+	l.busy, l.shared, l.first = true, true, time.Time{}
+	err := l.leave(p)
+	l.next(given{})
+	return err
+}
+
+// onlyReaders reports whether nobody in this process is in the way of a reader.
+// l.mu is held.
+func (l *Line) onlyReaders() bool {
+	if l.busy && !l.shared {
+		return false
+	}
+	for w := l.waiters.first; w != nil; w = w.next {
+		if !w.attempt.Shared() {
+			return false
+		}
+	}
+	return true
+}
+
+// readers returns how many are inside. l.mu is held.
+func (l *Line) readers() (n int) {
+	for _, x := range l.parties {
+		n += x.readers
+	}
+	return n
+}
+
+// tryBeside is Try for a reader while another one leads: with a ticket of its own,
+// since how that one fares is not to be waited for.
+func (l *Line) tryBeside(ctx context.Context, a Attempt) (turn.Passage, error) {
+	p := a.New()
+	if err := p.Join(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.Wait(ctx, p); err != nil {
+		return nil, withLeaving(err, p.Leave())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parties = append(l.parties, party{passage: p, readers: 1, since: time.Now()})
+	return p, nil
+}

@@ -1,0 +1,75 @@
+package passage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticketdir"
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+var _ turn.Standing = (*Passage)(nil)
+
+// Standing implements turn.Standing. Where a server is asked, the look is one of its
+// own, since it may go on when the ticket is removed.
+func (p *Passage) Standing() func() error {
+	look := p.stands
+	if !p.cfg.Site.prompt.Load() {
+		name := p.dir.Name()
+		look = func() error { return standsFar(p.cfg, name) }
+	}
+	return func() error {
+		err := look()
+		switch {
+		case errors.Is(err, queue.ErrGone):
+			p.lose(err)
+			return fmt.Errorf("%w: %v", turn.ErrLost, err)
+		case err == nil && p.Lost(): // a lease may have run out by the own clock only
+			return turn.ErrLost
+		}
+		return err
+	}
+}
+
+func standsFar(cfg *Config, name string) error {
+	v, err := ticketdir.Open(cfg.Queue)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	_, err = v.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = queue.ErrGone
+	}
+	return err
+}
+
+// Within calls f, which may ask the filesystem, and returns what it does. When ctx
+// is done first, and a server may be at fault, it returns turn.ErrUnanswered, and f
+// goes on with nobody to hear of it.
+func Within[T any](ctx context.Context, s *Site, f func() (T, error)) (T, error) {
+	if ctx.Done() == nil || s.prompt.Load() {
+		return f()
+	}
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := f()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		s.unanswered.Add(1)
+		go func() { <-done; s.unanswered.Add(-1) }()
+		var none T
+		return none, fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
+	}
+}
