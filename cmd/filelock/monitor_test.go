@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// screen is a program at a terminal, and what that shows.
-type screen struct {
+// monitor is a program at a terminal, and what that shows.
+type monitor struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	tty   *os.File
@@ -31,9 +31,9 @@ type screen struct {
 }
 
 // atTerminal starts a program at a terminal of its own.
-func atTerminal(t *testing.T, dir string, columns, rows int, program ...string) *screen {
+func atTerminal(t *testing.T, dir string, columns, rows int, program ...string) *monitor {
 	t.Helper()
-	s := &screen{t: t, cmd: exec.Command(program[0], program[1:]...), ended: make(chan error, 1), vt: vt10x.New(vt10x.WithSize(columns, rows))}
+	s := &monitor{t: t, cmd: exec.Command(program[0], program[1:]...), ended: make(chan error, 1), vt: vt10x.New(vt10x.WithSize(columns, rows))}
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "GORACE=atexit_sleep_ms=0")
 	tty, err := pty.StartWithSize(s.cmd, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)})
@@ -54,7 +54,7 @@ func atTerminal(t *testing.T, dir string, columns, rows int, program ...string) 
 }
 
 // read draws what the program writes, and answers what it asks of the terminal.
-func (s *screen) read() {
+func (s *monitor) read() {
 	buf := make([]byte, 4096)
 	for {
 		n, err := s.tty.Read(buf)
@@ -70,7 +70,7 @@ func (s *screen) read() {
 	}
 }
 
-func (s *screen) text() string {
+func (s *monitor) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := strings.Split(s.vt.String(), "\n")
@@ -81,7 +81,7 @@ func (s *screen) text() string {
 }
 
 // shows waits until the screen matches, and returns it.
-func (s *screen) shows(pattern string) string {
+func (s *monitor) shows(pattern string) string {
 	s.t.Helper()
 	wanted := regexp.MustCompile("(?m)" + pattern)
 	for end := time.Now().Add(stuck); ; time.Sleep(5 * time.Millisecond) {
@@ -93,13 +93,13 @@ func (s *screen) shows(pattern string) string {
 	}
 }
 
-func (s *screen) typed(keys string) {
+func (s *monitor) typed(keys string) {
 	s.t.Helper()
 	_, err := io.WriteString(s.tty, keys)
 	require.NoError(s.t, err)
 }
 
-func (s *screen) resize(columns, rows int) {
+func (s *monitor) resize(columns, rows int) {
 	s.t.Helper()
 	s.mu.Lock()
 	s.vt.Resize(columns, rows)
@@ -108,7 +108,7 @@ func (s *screen) resize(columns, rows int) {
 }
 
 // ends waits until the program has ended, and returns its exit code.
-func (s *screen) ends() int {
+func (s *monitor) ends() int {
 	s.t.Helper()
 	select {
 	case <-s.ended:
