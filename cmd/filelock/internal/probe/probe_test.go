@@ -210,22 +210,23 @@ func TestLies(t *testing.T) {
 		kernels bool // several
 		broken  map[string]Grade
 		also    []string // where the same lie shows, too
+		says    string
 	}{
-		{lie: "truncated times", broken: map[string]Grade{"modification times": Broken}},
+		{lie: "truncated times", says: "cannot be set above", broken: map[string]Grade{"modification times": Broken}},
 		{lie: "two seconds", broken: map[string]Grade{"modification times": Limited}},
 		{lie: "there and not", broken: map[string]Grade{"modification times": Broken, "removals": Broken}},
 		{lie: "whole seconds", broken: map[string]Grade{"modification times": Limited}},
 		{lie: "times that fall", broken: map[string]Grade{"modification times": Broken}, also: []string{"attribute age"}},
-		{lie: "times differ", one: true, broken: map[string]Grade{"modification times": Broken}},
+		{lie: "times differ", one: true, says: "differ by who looks", broken: map[string]Grade{"modification times": Broken}},
 		{lie: "stale listings", one: true, broken: map[string]Grade{"listings after an own change": Broken},
 			also: []string{"listings", "complete listings", "removals"}},
 		{lie: "gaps", broken: map[string]Grade{"complete listings": Broken}},
 		{lie: "old attributes", one: true, broken: map[string]Grade{"attribute age": Broken}},
 		{lie: "old attributes", one: true, kernels: true, broken: map[string]Grade{"attribute age": Limited}},
 		{lie: "never gone", one: true, kernels: true, broken: map[string]Grade{"removals": Broken}},
-		{lie: "locks that lie", broken: map[string]Grade{"entry locks": Broken, "flock": Broken}},
+		{lie: "locks that lie", says: "two processes hold one at the same time", broken: map[string]Grade{"entry locks": Broken, "flock": Broken}},
 		{lie: "no locks", broken: map[string]Grade{"entry locks": Limited, "flock": Limited}},
-		{lie: "free if asked", one: true, broken: map[string]Grade{"entry locks": Broken}},
+		{lie: "free if asked", one: true, says: "said to be free", broken: map[string]Grade{"entry locks": Broken}},
 		{lie: "exclusive creation", broken: map[string]Grade{"exclusive creation": Limited}},
 	}
 	for _, tt := range tests {
@@ -241,9 +242,12 @@ func TestLies(t *testing.T) {
 			l := Lab{A: a, B: b, OneKernel: !tt.kernels, Patience: 50 * time.Millisecond}
 			findings, err := l.Run(t.Context())
 			require.NoError(t, err)
+			said := ""
 			for _, f := range findings {
 				t.Logf("%-30s %-8s %s", f.Property, f.Grade, f.Result)
+				said += f.Result + "\n"
 			}
+			require.Contains(t, said, tt.says)
 			got := grades(findings)
 			for property, grade := range tt.broken {
 				require.Equal(t, grade, got[property], property)

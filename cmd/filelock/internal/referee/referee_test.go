@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -92,8 +93,9 @@ func TestServer(t *testing.T) {
 
 	stranger, in, err := Dial(t.Context(), s.Address(), "wrong", RoleContender)
 	require.NoError(t, err)
+	require.NoError(t, stranger.SetReadDeadline(time.Now().Add(10*time.Second)))
 	_, err = in.ReadByte()
-	require.Error(t, err, "a stranger is not served")
+	require.ErrorIs(t, err, io.EOF, "a stranger is not served")
 	stranger.Close()
 
 	lines := make(chan *Line, 2)
