@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/creack/pty"
@@ -85,6 +86,7 @@ func TestStopAndContinue(t *testing.T) {
 		s.prompt(0)
 		s.enter("fg")
 		s.expect(`child -pid pid`)
+		s.gives()
 		s.press(ctrlC)
 		s.prompt(130)
 	})
@@ -171,6 +173,64 @@ func TestStopInScript(t *testing.T) {
 		s.expect(`after`)
 		s.prompt(0)
 	})
+}
+
+// What is not the terminal's reader gets it when it needs it.
+func TestTerminalOnDemand(t *testing.T) {
+	withAndWithout(t, func(t *testing.T, lock string) {
+		s := shellScreen(t)
+		s.enter(`echo input | %ssh -c 'cat; read line </dev/tty; echo "<$line>"; exit 6'`, lock)
+		s.expect(`input\r\n`)
+		s.enter("some text")
+		s.expect(`<some text>`)
+		s.prompt(6)
+	})
+}
+
+// What a script starts in its background leaves the terminal to the script.
+func TestScriptsBackground(t *testing.T) {
+	withAndWithout(t, func(t *testing.T, lock string) {
+		s := shellScreen(t)
+		script := lock + "child -pid pid -until end &\nread line\necho \"<$line>\"\ntouch end\nwait\n"
+		require.NoError(t, os.WriteFile(filepath.Join(s.dir, "script"), []byte(script), 0o666))
+		s.enter("sh script")
+		s.file("pid")
+		s.enter("some text")
+		s.expect(`<some text>`)
+		s.prompt(0)
+	})
+}
+
+// Who stops filelock stops the command, and who continues the one continues the other.
+func TestStopByOthers(t *testing.T) {
+	t.Parallel()
+	s := &stage{t, tools[0], t.TempDir()}
+	p := s.start(s.with("") + "child -pid pid -until end -code 5")
+	pid, wrapper := s.file("pid"), strconv.Itoa(p.cmd.Process.Pid)
+	for range 3 {
+		require.NoError(t, signalPID(wrapper, "TSTP"))
+		until(t, "both stopped", func() bool { return stateOf(pid) == 'T' && stateOf(wrapper) == 'T' })
+		require.NoError(t, signalPID(wrapper, "CONT"))
+		until(t, "both continued", func() bool { return stateOf(pid) != 'T' && stateOf(wrapper) != 'T' })
+	}
+	// A debugger's stop is not passed on.
+	require.NoError(t, signalPID(pid, "STOP"))
+	until(t, "stopped", func() bool { return stateOf(pid) == 'T' })
+	require.NotEqual(t, byte('T'), stateOf(wrapper))
+	require.NoError(t, signalPID(wrapper, "CONT"))
+	s.write("end", "")
+	require.Equal(t, "exit 5", p.end())
+}
+
+// Where no shell would continue it, a stop by job control is none.
+func TestStopOfOrphans(t *testing.T) {
+	t.Parallel()
+	s := &stage{t, tools[0], t.TempDir()}
+	p := s.start("setsid --wait " + s.with("") + "child -pid pid -until end -code 5")
+	pid := s.file("pid")
+	require.NoError(t, signalPID(pid, "TSTP"))
+	s.write("end", "")
+	require.Equal(t, "exit 5", p.end())
 }
 
 // The size of the terminal is told once for each change.

@@ -126,6 +126,18 @@ func (s *screen) prompt(code int) {
 	require.Equal(s.t, fmt.Sprint(code), got[1], "exit code")
 }
 
+// gives waits until the shell has given the terminal to a job.
+func (s *screen) gives() {
+	s.t.Helper()
+	until(s.t, "the terminal is a job's", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+		require.NoError(s.t, err)
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(rest)
+		return fields[2] != fields[5] // its process group, the terminal's
+	})
+}
+
 // file waits for a file of the screen's directory, and returns what is in it.
 func (s *screen) file(name string) string {
 	s.t.Helper()

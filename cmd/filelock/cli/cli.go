@@ -1,4 +1,5 @@
-// Package cli is the filelock command. Its main package only calls Main.
+// Package cli is the filelock command. Its main package only calls Main; New is for
+// what is generated from its texts.
 package cli
 
 import (
@@ -61,7 +62,7 @@ func exit(code int, err error) error {
 // Main runs the command with args, which do not include its name, and returns
 // its exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot()
+	root := New()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -82,7 +83,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 }
 
-func newRoot() *cobra.Command {
+// New returns the command, with all its subcommands.
+func New() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "filelock",
 		Short: "Processes take turns on a path, first come first served",

@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -66,19 +67,23 @@ func foundByRuntime() (handlers []uint64, err error) {
 	signal.Notify(c, markedSignal)
 	signal.Stop(c)
 
-	vars, err := ownVariables(".noptrbss")
+	vars, err := openVariables(".noptrbss")
 	if err != nil {
 		return nil, err
 	}
+	defer vars.close()
 	marked := make([]byte, word)
 	putWord(marked, mark)
-	end := bytes.Index(vars, marked)
-	begin := end - int(uintptr(markedSignal)*word)
-	if begin < 0 || bytes.Count(vars, marked) != 1 {
-		return nil, errors.New("the runtime keeps no such array")
+	end, err := vars.find(marked)
+	if err != nil {
+		return nil, err
 	}
-	for at := begin + int(word); at < end; at += int(word) {
-		handler := getWord(vars[at:])
+	array := make([]byte, uintptr(markedSignal-1)*word) // from signal 1 to that before the mark
+	if _, err := vars.ReadAt(array, end-int64(len(array))); err != nil {
+		return nil, err
+	}
+	for ; len(array) > 0; array = array[word:] {
+		handler := getWord(array)
 		if handler != sigDefault && handler != sigIgnore {
 			return nil, errors.New("that is no array of handlers")
 		}
@@ -87,8 +92,13 @@ func foundByRuntime() (handlers []uint64, err error) {
 	return handlers, nil
 }
 
-// ownVariables returns a copy of a section of this process's memory.
-func ownVariables(section string) ([]byte, error) {
+// variables is a section of this process's memory.
+type variables struct {
+	*io.SectionReader
+	mem *os.File
+}
+
+func openVariables(section string) (*variables, error) {
 	exe, err := elf.Open("/proc/self/exe")
 	if err != nil {
 		return nil, err
@@ -106,11 +116,27 @@ func ownVariables(section string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer mem.Close()
-	vars := make([]byte, s.Size)
 	// The program may be loaded elsewhere than its file says.
-	_, err = mem.ReadAt(vars, int64(s.Addr+entry-exe.Entry))
-	return vars, err
+	return &variables{io.NewSectionReader(mem, int64(s.Addr+entry-exe.Entry), int64(s.Size)), mem}, nil
+}
+
+func (v *variables) close() { v.mem.Close() }
+
+// find returns where a word is. The linker puts small variables first, so that it is
+// near the beginning; large ones may take many megabytes.
+func (v *variables) find(word []byte) (at int64, err error) {
+	const chunk, limit = 64 << 10, 4 << 20
+	buf := make([]byte, chunk)
+	for ; at < limit; at += chunk {
+		n, err := v.ReadAt(buf, at)
+		if i := bytes.Index(buf[:n], word); i >= 0 {
+			return at + int64(i), nil
+		}
+		if err != nil {
+			break
+		}
+	}
+	return 0, errors.New("the runtime keeps no such array")
 }
 
 // entryPoint is where this program began.

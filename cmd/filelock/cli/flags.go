@@ -11,27 +11,41 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const runLong = `Waits for the lock of TARGET, runs the command, and gives the lock back when
-the command ends. Those who wait are served first come, first served.
+const runLong = `Run waits for the lock of TARGET, runs the command, and gives the lock back when the
+command, and all of its descendants that have the lock's file open, have ended. Those
+who wait are served first come, first served. Flags stand before TARGET.
 
-Flags stand before TARGET.
+Exit code: that of the command. If a signal ended the command, or the wait, filelock
+ends by that signal. Of filelock itself:
 
-Exit code: that of the command, or 128+N if signal N ended it or the wait. Of
-filelock itself:
+    64  wrong usage
+    65  this command runs under that lock already, and would wait for itself
+    66  the directory of TARGET or of the queue does not exist
+    68  the lock was lost, and the command was ended for it (--kill-on-loss)
+    69  the command cannot be started
+    70  internal error
+    71  the system refused something, or the lock was lost while the command ran
+    75  the lock was not had: busy, or too long a wait (see -E)
 
-  64  wrong usage
-  66  the directory of TARGET or of the queue does not exist
-  69  the command cannot be started
-  70  internal error
-  71  the system refused something, or the lock was lost while the command ran
-  75  the lock was not had (see -E)
+A signal that ends processes ends a wait, and leaves nothing in the queue. While the
+command runs, signals are passed on to it, each once: HUP, INT, QUIT and TERM to its
+process group, the others to the command alone. It has a process group of its own, the
+terminal if filelock has it, and starts with the signals ignored that filelock was
+started with. What the terminal's keys do to the command they do to filelock.
 
-A signal (HUP INT QUIT ALRM TERM USR1 USR2) ends a wait, and leaves nothing in
-the queue. While the command runs it is passed on to the command, except for an
-INT or QUIT from the terminal's keyboard, which the terminal sends to both.
+The command inherits an open file that stands for the lock. Whoever has that open holds
+the lock: what the command leaves running, and the command itself if filelock is killed.
+A daemon that closes its files gives it up; so does -o for all but the command.
 
-The command inherits an open file that stands for the lock: if filelock itself
-is killed, the lock stays taken until the command has ended.`
+The command finds in its environment:
+
+    FILELOCK_TARGET  the path of TARGET
+    FILELOCK_TICKET  the path of the lock's file
+    FILELOCK_TOKEN   with --fencing: a number that grows with every holder
+    FILELOCK_HELD    the files of all locks that are held around it
+
+With several targets these have several lines. While filelock waits, it says on a
+terminal for whom, and nothing elsewhere.`
 
 // runFlags are the arguments of "filelock run".
 type runFlags struct {

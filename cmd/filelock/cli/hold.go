@@ -15,23 +15,23 @@ import (
 
 const holdLong = `Hold takes a lock for the commands of a shell script that follow:
 
-  eval "$(filelock hold /data/db)" || exit
-  trap 'filelock release' EXIT
-  ...
-  filelock release
+    eval "$(filelock hold /data/db)" || exit
+    trap 'filelock release' EXIT
+    ...
+    filelock release
 
 It waits as run does, and prints what the script evaluates: the variables by which
-"filelock release" and further commands know of the lock, or what makes eval fail with
-the exit code below. It leaves a process that holds the lock until "filelock release"
-ends it, or the script ends, however: also by KILL.
-
-It then ends with the script, not with the script's children. What runs in the
-background has to be waited for, and what a killed script leaves running is not
-protected any more: "filelock run" protects it. The trap is for what the script
-starts after the release: without it the lock is held until the shell has gone.
+"filelock release" and other commands know of the lock, or what makes eval fail with the
+exit code below. It leaves a process that holds the lock until "filelock release" ends
+it, or the script has ended, however: also by KILL.
 
 The script is the shell that calls filelock, also from a subshell of it; --pid names
-another process.
+another process. The trap gives the lock back at once where that shell does not end
+with the work: if the work is a subshell or a function of it.
+
+The lock ends with the script, not with the script's children. What runs in the
+background has to be waited for, and what a killed script leaves running is not
+protected any more: run such work with "filelock run".
 
 Exit code: as that of run, if the lock is not had.`
 

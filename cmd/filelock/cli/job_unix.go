@@ -77,7 +77,7 @@ const echo = 20 * time.Millisecond
 // forward passes a signal on to the command.
 func (j *job) forward(s os.Signal) {
 	sig := s.(syscall.Signal)
-	if sig != unix.SIGWINCH && sig < minRealTime { // the last change of a size counts, and the others are counted
+	if !repeats(sig) {
 		last, now := j.seen[s], time.Now()
 		j.seen[s] = now
 		if now.Sub(last) < echo {
@@ -85,6 +85,12 @@ func (j *job) forward(s os.Signal) {
 		}
 	}
 	j.send(sig)
+}
+
+// repeats reports whether each of two signals in a row counts: the second may tell of a
+// second change, or follow a CONT; and real-time signals are counted.
+func repeats(sig syscall.Signal) bool {
+	return sig == unix.SIGWINCH || sig == unix.SIGTSTP || sig >= minRealTime
 }
 
 // send signals the command. It is not reaped yet, so that its pid is its own.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/filelock-go/filelock"
@@ -55,6 +56,7 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
 	set.BoolVar(&f.fencing, "fencing", false, "take a fencing token, FILELOCK_TOKEN in the environment: a number that grows with every holder, for what is protected to check")
 	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
+	_ = cobra.MarkFlagDirname(set, "queue-dir")
 	set.BoolVar(&f.createDirs, "create-dirs", false, "create missing directories")
 	set.Var(&f.mode, "mode", "permission of the queue's files, in `OCTAL`; 600 hides from other users whether the holder lives (default 644)")
 }

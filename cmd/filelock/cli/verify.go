@@ -189,8 +189,12 @@ func describe(out io.Writer, r verify.Report) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d processes on %d hosts for %.1f s: %d holds, %d overlaps; %d of %d that are known to have come later were served earlier\n",
-		r.Processes, len(r.Hosts), r.Seconds, r.Holds, r.Overlaps, r.Overtakings, r.Ordered)
+	hosts := "hosts"
+	if len(r.Hosts) == 1 {
+		hosts = "host"
+	}
+	fmt.Fprintf(out, "\n%d processes on %d %s for %.1f s: %d holds, %d overlaps; %d of %d that are known to have come later were served earlier\n",
+		r.Processes, len(r.Hosts), hosts, r.Seconds, r.Holds, r.Overlaps, r.Overtakings, r.Ordered)
 	fmt.Fprintf(out, "wait:     median %s, 90 %% %s, 99 %% %s, longest %s\n", span(r.Waits.P50), span(r.Waits.P90), span(r.Waits.P99), span(r.Waits.Max))
 	fmt.Fprintf(out, "hand-off: median %s, 90 %% %s, 99 %% %s, longest %s, two messages to the referee included\n",
 		span(r.Handoffs.P50), span(r.Handoffs.P90), span(r.Handoffs.P99), span(r.Handoffs.Max))
