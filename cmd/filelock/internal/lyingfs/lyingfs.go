@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && (amd64 || arm64)
 
 // Package lyingfs is for tests: a FUSE filesystem that shows another directory and, if
 // wanted, lies about it in one of the ways that a lock cannot live with.
