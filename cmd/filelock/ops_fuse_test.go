@@ -1,4 +1,4 @@
-//go:build linux && (amd64 || arm64) // where go-fuse builds
+//go:build linux && (amd64 || arm64)
 
 package main
 
@@ -18,7 +18,6 @@ import (
 func init() {
 	// mount DIR SOURCE [LIE]: show SOURCE at DIR through FUSE, see package lyingfs.
 	commands["mount"] = mountLying
-	signalsByName["STOP"], signalsByName["CONT"] = unix.SIGSTOP, unix.SIGCONT
 }
 
 func mountLying(ts *testscript.TestScript, neg bool, args []string) {

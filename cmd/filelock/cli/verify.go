@@ -58,13 +58,13 @@ Exit code:
 
 // verifyFlags are the arguments of "filelock verify".
 type verifyFlags struct {
-	time, hold     time.Duration
-	processes      int
-	hosts          int
-	listen, key    string
-	join           string
-	svg            string
-	json, progress bool
+	time, hold  time.Duration
+	processes   int
+	hosts       int
+	listen, key string
+	join        string
+	svg         string
+	json        bool
 }
 
 func newVerify() *cobra.Command {

@@ -46,10 +46,7 @@ func Mount(source, dir, lie string) (*fuse.Server, error) {
 		return nil, err
 	}
 	root := &fs.LoopbackRoot{Path: source, Dev: uint64(st.Dev)}
-	root.NewNode = func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: r}, lie: lie}
-	}
-	top := root.NewNode(root, nil, "", &st)
+	top := &node{LoopbackNode: fs.LoopbackNode{RootData: root}, lie: lie}
 	root.RootNode = top
 	zero := time.Duration(0)
 	return fs.Mount(dir, top, &fs.Options{
@@ -68,15 +65,21 @@ type node struct {
 	old    []fuse.DirEntry
 }
 
+// WrapChild has what is found below lie, too.
+func (n *node) WrapChild(context.Context, fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{LoopbackNode: fs.LoopbackNode{RootData: n.RootData}, lie: n.lie}
+}
+
 var (
-	_ fs.NodeCreater   = (*node)(nil)
-	_ fs.NodeReaddirer = (*node)(nil)
-	_ fs.NodeGetattrer = (*node)(nil)
-	_ fs.NodeLookuper  = (*node)(nil)
-	_ fs.NodeSetattrer = (*node)(nil)
-	_ fs.NodeGetlker   = (*node)(nil)
-	_ fs.NodeSetlker   = (*node)(nil)
-	_ fs.NodeSetlkwer  = (*node)(nil)
+	_ fs.NodeWrapChilder = (*node)(nil)
+	_ fs.NodeCreater     = (*node)(nil)
+	_ fs.NodeReaddirer   = (*node)(nil)
+	_ fs.NodeGetattrer   = (*node)(nil)
+	_ fs.NodeLookuper    = (*node)(nil)
+	_ fs.NodeSetattrer   = (*node)(nil)
+	_ fs.NodeGetlker     = (*node)(nil)
+	_ fs.NodeSetlker     = (*node)(nil)
+	_ fs.NodeSetlkwer    = (*node)(nil)
 )
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {

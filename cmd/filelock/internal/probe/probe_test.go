@@ -95,7 +95,6 @@ type liar struct {
 	End
 	lie  string
 	made []string // by this end, and not yet changed
-	seen time.Time
 	old  map[string]time.Time
 }
 

@@ -28,8 +28,8 @@ func filesystem(dir string) string {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return "unknown"
 	}
-	if fs.Type == unix.BTRFS_SUPER_MAGIC {
+	if uint32(fs.Type) == unix.BTRFS_SUPER_MAGIC {
 		return "btrfs"
 	}
-	return fmt.Sprintf("type %#x", fs.Type)
+	return fmt.Sprintf("type %#x", uint32(fs.Type))
 }
