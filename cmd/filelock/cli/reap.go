@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/cmd/filelock/internal/live"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
 )
 
@@ -172,7 +173,7 @@ func known(t filelock.Ticket) string {
 // ask asks whether a ticket is to be removed. Its error is nil if the answer is yes.
 func ask(std streams, t filelock.Ticket) error {
 	in, ok := std.in.(*os.File)
-	if !ok || !isTerminal(in) {
+	if !ok || !live.IsTerminal(in) {
 		return errors.New("--force asks first: where there is no terminal it needs --yes")
 	}
 	if err := table(std.err, t); err != nil {
