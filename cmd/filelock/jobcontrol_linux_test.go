@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/creack/pty"
@@ -253,10 +254,17 @@ func TestTimeout(t *testing.T) {
 		t.Run(flags, func(t *testing.T) {
 			withAndWithout(t, func(t *testing.T, lock string) {
 				s := shellScreen(t)
-				s.enter("timeout %s1.5 %schild -pid pid -heard heard -until never", flags, lock)
-				s.file("pid")
+				s.enter("timeout %s1.5 %schild -pid pid -heard heard -deaf -until end", flags, lock)
+				pid := s.file("pid")
+				s.file("heard")
+				// A second one would have come before this.
+				require.NoError(t, signalPID(pid, "HUP"))
+				until(t, "hangup heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup") })
+				if lock != "" { // alone it may hear both of timeout's two
+					require.Equal(t, "terminated\nhangup", s.file("heard"))
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(s.dir, "end"), nil, 0o666))
 				s.prompt(124)
-				require.Equal(t, "terminated", s.file("heard"))
 			})
 		})
 	}
