@@ -34,12 +34,12 @@ after all, removing its ticket lets two in. Make sure first that it is gone.
 
 Exit code:
 
-   0  done; without --force also if there was nothing to do
-  64  wrong usage, such as --force without --yes where nobody can be asked
-  66  the directory of TARGET does not exist, or there is no such TICKET
-  71  the system refused something, or the filesystem does not answer
-  75  the owner of TICKET is inside, or may be: nothing was removed
-  76  the answer was not yes: nothing was removed`
+     0  done; without --force also if there was nothing to do
+    64  wrong usage, such as --force without --yes where nobody can be asked
+    66  the directory of TARGET does not exist, or there is no such TICKET
+    71  the system refused something, or the filesystem does not answer
+    75  the owner of TICKET is inside, or may be: nothing was removed
+    76  the answer was not yes: nothing was removed`
 
 // exitDeclined is the exit code of reap --force when the answer was no.
 const exitDeclined = 76

@@ -35,32 +35,32 @@ stalled ones are passed by, unknown ones block.
 
 Exit code:
 
-   0  all the locks are free: nobody holds one or is in line for it
-   1  at least one is not
-  64  wrong usage
-  66  the directory of a TARGET does not exist
-  71  the system refused something, or a filesystem does not answer
+     0  all the locks are free: nobody holds one or is in line for it
+     1  at least one is not
+    64  wrong usage
+    66  the directory of a TARGET does not exist
+    71  the system refused something, or a filesystem does not answer
 
 JSON: one object, whose fields stay as they are; others may be added.
 
-  version   1
-  held      whether any lock is not free
-  queues    one for each lock:
-    path, held, error and note (if there is something to say), and
-    tickets, in order:
-      position  from 1 on
-      phase     as above
-      kind      exclusive or shared
-      host, pid of who queued; the pid is of the pid namespace it lives in
-      user, command, label, stopped, process (pid, parent, started, status,
-                terminal, dir): what can be seen of the owner, or of the heir
-      queued    since when
-      verdict, reason
-      guarded   whether the kernel tells who is inside, and keeps its ticket from
-                being removed
-      lease, plain  if it has one, or is of a program that follows the plain rule
-      path      of the ticket's file
-  cycles    in words, of processes that wait for each other`
+    version   1
+    held      whether any lock is not free
+    queues    one for each lock:
+      path, held, error and note (if there is something to say), and
+      tickets, in order:
+        position  from 1 on
+        phase     as above
+        kind      exclusive or shared
+        host, pid of who queued; the pid is of the pid namespace it lives in
+        user, command, label, stopped, process (pid, parent, started, status,
+                  terminal, dir): what can be seen of the owner, or of the heir
+        queued    since when
+        verdict, reason
+        guarded   whether the kernel tells who is inside, and keeps its ticket from
+                  being removed
+        lease, plain  if it has one, or is of a program that follows the plain rule
+        path      of the ticket's file
+    cycles    in words, of processes that wait for each other`
 
 // statusFlags are the arguments of "filelock status".
 type statusFlags struct {

@@ -35,23 +35,23 @@ is heard; the connection is not encrypted.
 
 The verdict:
 
-  safe                  two are never inside, waiters are woken at once, and the
-                        dead are passed by
-  safe by polling only  two are never inside; waiters learn of changes only when
-                        they look for themselves, and a ticket of a dead owner on
-                        another host blocks until an operator removes it
-  not safe              two were inside, or what keeps them apart does not hold here
+    safe                  two are never inside, waiters are woken at once, and the
+                          dead are passed by
+    safe by polling only  two are never inside; waiters learn of changes only when
+                          they look for themselves, and a ticket of a dead owner on
+                          another host blocks until an operator removes it
+    not safe              two were inside, or what keeps them apart does not hold here
 
 A few seconds prove nothing about rare failures: a longer --time finds more of them.
 It leaves nothing in DIR.
 
 Exit code:
 
-   0  safe, or safe by polling only
-   1  not safe
-  64  wrong usage
-  66  DIR does not exist
-  71  the system refused something, or others did not come: there is no verdict`
+     0  safe, or safe by polling only
+     1  not safe
+    64  wrong usage
+    66  DIR does not exist
+    71  the system refused something, or others did not come: there is no verdict`
 
 // verifyFlags are the arguments of "filelock verify".
 type verifyFlags struct {
