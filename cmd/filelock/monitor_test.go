@@ -37,7 +37,9 @@ func atTerminal(t *testing.T, dir string, columns, rows int, program ...string) 
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "GORACE=atexit_sleep_ms=0")
 	tty, err := pty.StartWithSize(s.cmd, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)})
-	require.NoError(t, err)
+	if err != nil {
+		t.Skipf("no terminal may be had here: %v", err)
+	}
 	s.tty = tty
 	read := make(chan struct{})
 	go func() {

@@ -96,6 +96,9 @@ func TestOf(t *testing.T) {
 	lines := strings.Join(o.Lines(time.Now()), "\n")
 	require.NotContains(t, lines, "\x1b")
 	require.Contains(t, lines, held+": held")
+	if got.Label != "" { // which takes extended attributes
+		require.Contains(t, lines, `"night\nly\x1b[2J"`)
+	}
 	require.NotContains(t, lines, "rests: held", "who rests is in nobody's way")
 
 	require.NoError(t, l.Unlock())
