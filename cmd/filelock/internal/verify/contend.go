@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -49,6 +50,7 @@ func (c *contention) run(ctx context.Context, line *referee.Line) error {
 	if err != nil {
 		return line.Say(referee.Fails, err.Error())
 	}
+	defer func() { _ = lock.Close() }() // what rests would stay, should nobody clean up
 	failures := 0
 	for end := time.Now().Add(c.For); time.Now().Before(end) && failures < mostFailures && ctx.Err() == nil; {
 		switch got, err := c.once(ctx, lock, line, end); {
@@ -74,17 +76,22 @@ func (c *contention) once(ctx context.Context, lock *filelock.FileLock, line *re
 	if err := lock.Acquire(ctx); err != nil {
 		return false, line.Say(referee.Fails, err.Error())
 	}
-	if err := line.Say(referee.Enters, ""); err != nil {
-		return true, err
-	}
-	pause(ctx, c.Hold)
-	if err := line.Say(referee.Leaves, ""); err != nil {
-		return true, err
+	if err := c.inside(ctx, line); err != nil {
+		return true, errors.Join(err, lock.Unlock()) // the referee is gone
 	}
 	if err := lock.Unlock(); err != nil {
 		return false, line.Say(referee.Fails, err.Error())
 	}
 	return true, nil
+}
+
+// inside holds the lock.
+func (c *contention) inside(ctx context.Context, line *referee.Line) error {
+	if err := line.Say(referee.Enters, ""); err != nil {
+		return err
+	}
+	pause(ctx, c.Hold)
+	return line.Say(referee.Leaves, "")
 }
 
 func pause(ctx context.Context, d time.Duration) {
