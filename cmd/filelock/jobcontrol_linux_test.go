@@ -6,9 +6,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Keys of a terminal.
@@ -309,4 +311,28 @@ func TestWaitingLine(t *testing.T) {
 	s.prompt(75)
 	require.NotContains(t, s.file("err"), "waiting")
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "end"), nil, 0o666))
+}
+
+// The same signal twice in a row, as to a process and then to its group, is one; but not
+// a later one.
+func TestSignalInARow(t *testing.T) {
+	t.Parallel()
+	s := &stage{t, tools[0], t.TempDir()}
+	p := s.start(s.with("") + "child -pid pid -heard heard -deaf -until end")
+	s.file("pid")
+	wrapper := p.cmd.Process
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	s.file("heard") // so that it is not merged with the next one
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	first := time.Now()
+	require.NoError(t, wrapper.Signal(unix.SIGHUP))
+	until(t, "hangup heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup") })
+	if time.Since(first) < 15*time.Millisecond { // else it was too late for the second
+		require.Equal(t, "terminated\nhangup", s.file("heard"))
+	}
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	until(t, "another one heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup\nterminated") })
+	s.write("end", "")
+	require.Equal(t, "exit 0", p.end())
 }
