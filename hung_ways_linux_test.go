@@ -113,7 +113,7 @@ func commands(t *testing.T, path string, patience time.Duration) []attempt {
 			if err := patient.Process.Signal(syscall.SIGTERM); err != nil {
 				return waitEnding{err: err}
 			}
-			e := outcome(patient, "exit status 143")
+			e := outcome(patient, "signal: terminated")
 			e.late = time.Since(killed)
 			return e
 		}},

@@ -99,12 +99,18 @@ func nested(s *stage) string {
 
 func timedOut(flag string) func(s *stage) string {
 	return func(s *stage) string {
-		ending, _ := s.run("timeout " + flag + " 0.7 " + s.with("") + "child -pid pid -heard heard -until end")
-		if !s.exists("heard") {
-			return ending + ", TERM not heard"
+		p := s.start("timeout " + flag + " 0.7 " + s.with("") + "child -pid pid -heard heard -deaf -until end")
+		pid := s.file("pid")
+		if s.name == "flock" && flag != "" {
+			return p.end() + ", TERM not heard"
 		}
-		require.Equal(s, "terminated", s.file("heard"))
-		return ending + ", TERM once"
+		s.file("heard")
+		// A second one would have come before this.
+		require.NoError(s, signalPID(pid, "HUP"))
+		until(s.T, "hangup heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup") })
+		require.Equal(s, "terminated\nhangup", s.file("heard"))
+		s.write("end", "")
+		return p.end() + ", TERM once"
 	}
 }
 

@@ -29,6 +29,7 @@ func child() {
 	code := flag.Int("code", 0, "exit code")
 	closing := flag.Bool("close", false, "close inherited files")
 	winch := flag.Bool("winch", false, "note changes of the terminal's size, too")
+	deaf := flag.Bool("deaf", false, "do not end after TERM")
 	all := flag.Bool("all", false, "note all that can be noted")
 	flag.Parse()
 	for fd := 3; *closing && fd < 100; fd++ {
@@ -59,7 +60,7 @@ func child() {
 		case s := <-signals:
 			text += s.String() + "\n"
 			must(replace(*heard, text))
-			if s == syscall.SIGTERM {
+			if s == syscall.SIGTERM && !*deaf {
 				os.Exit(*code)
 			}
 		case <-forgotten:

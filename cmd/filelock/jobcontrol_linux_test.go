@@ -4,10 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Keys of a terminal.
@@ -253,10 +256,17 @@ func TestTimeout(t *testing.T) {
 		t.Run(flags, func(t *testing.T) {
 			withAndWithout(t, func(t *testing.T, lock string) {
 				s := shellScreen(t)
-				s.enter("timeout %s1.5 %schild -pid pid -heard heard -until never", flags, lock)
-				s.file("pid")
+				s.enter("timeout %s1.5 %schild -pid pid -heard heard -deaf -until end", flags, lock)
+				pid := s.file("pid")
+				s.file("heard")
+				// A second one would have come before this.
+				require.NoError(t, signalPID(pid, "HUP"))
+				until(t, "hangup heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup") })
+				if lock != "" { // alone it may hear both of timeout's two
+					require.Equal(t, "terminated\nhangup", s.file("heard"))
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(s.dir, "end"), nil, 0o666))
 				s.prompt(124)
-				require.Equal(t, "terminated", s.file("heard"))
 			})
 		})
 	}
@@ -301,4 +311,28 @@ func TestWaitingLine(t *testing.T) {
 	s.prompt(75)
 	require.NotContains(t, s.file("err"), "waiting")
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "end"), nil, 0o666))
+}
+
+// The same signal twice in a row, as to a process and then to its group, is one; but not
+// a later one.
+func TestSignalInARow(t *testing.T) {
+	t.Parallel()
+	s := &stage{t, tools[0], t.TempDir()}
+	p := s.start(s.with("") + "child -pid pid -heard heard -deaf -until end")
+	s.file("pid")
+	wrapper := p.cmd.Process
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	s.file("heard") // so that it is not merged with the next one
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	first := time.Now()
+	require.NoError(t, wrapper.Signal(unix.SIGHUP))
+	until(t, "hangup heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup") })
+	if time.Since(first) < 15*time.Millisecond { // else it was too late for the second
+		require.Equal(t, "terminated\nhangup", s.file("heard"))
+	}
+	time.Sleep(50 * time.Millisecond)
+	require.NoError(t, wrapper.Signal(unix.SIGTERM))
+	until(t, "another one heard", func() bool { return strings.HasSuffix(s.file("heard"), "hangup\nterminated") })
+	s.write("end", "")
+	require.Equal(t, "exit 0", p.end())
 }

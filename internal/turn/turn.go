@@ -133,6 +133,9 @@ type Contender struct {
 	Reason    string // why State is what it is
 	Label     string // what its owner says of itself, "" if that is not known: any text
 
+	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
+	// its place away while it has.
+	Guarded bool
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
 	Start     uint64

@@ -102,7 +102,9 @@ lock or waits for it.`,
 		},
 	}
 	root.SetVersionTemplate("filelock {{.Version}}\n")
-	root.AddCommand(newRun(), newHold(), newHolder(), newRelease(), newStatus(), newReap(), newVersion())
+	root.AddCommand(
+		newRun(), newHold(), newHolder(), newRelease(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker(),
+	)
 	return root
 }
 

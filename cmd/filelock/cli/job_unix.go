@@ -159,9 +159,11 @@ func (j *job) suspend(sig syscall.Signal, pid int) {
 	stopped := false
 	withDefault(sig, func(sig syscall.Signal) {
 		_ = unix.Kill(pid, sig)
-		// Time goes on while this process stands still. So when the first of these
-		// is over, it may just have been continued.
-		stopped = j.continuedWithin(suspension) || j.continuedWithin(suspension)
+		// Time goes on while this process stands still. So when the first time is
+		// over, it may just have been continued.
+		for range 2 {
+			stopped = stopped || j.continuedWithin(suspension)
+		}
 	})
 	if !stopped && sig != unix.SIGTSTP {
 		// Nobody is there to continue a stopped job, so the kernel stopped none. What

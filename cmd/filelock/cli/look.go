@@ -33,8 +33,9 @@ func oneTarget(_ *cobra.Command, args []string) error {
 }
 
 // lookFailed is the end of a subcommand whose look failed.
-func lookFailed(err error) error {
-	// There is no such flag here.
-	text := strings.ReplaceAll(err.Error(), " (WithCreateDirs creates missing directories)", "")
-	return exit(codeOf(err), errors.New(text))
+func lookFailed(err error) error { return exit(codeOf(err), withoutOption(err)) }
+
+// withoutOption is an error without the hint at an option for which there is no flag here.
+func withoutOption(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), " (WithCreateDirs creates missing directories)", ""))
 }
