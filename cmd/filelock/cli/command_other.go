@@ -32,6 +32,9 @@ func inheritable(*os.File) (int, error) { return 0, errors.ErrUnsupported }
 
 func closeInherited(int) {}
 
+// spareThreads is for systems where threads count as processes.
+func spareThreads() {}
+
 // command runs the command to its end.
 func (r *run) command(env []string, drop func(), say *narrator) (ending, error) {
 	cmd := r.newCommand()
@@ -41,6 +44,7 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 		return ending{}, err
 	}
 	drop()
+	r.spared.Wait()
 	say.running(cmd.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

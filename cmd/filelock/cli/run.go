@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,11 +45,15 @@ type run struct {
 	std     streams
 	signals *signals
 	held    *held
+	spared  sync.WaitGroup // for spareThreads
 }
 
 // all does it all. It returns an exit code, and an error if there is something
 // to say.
 func (r *run) all() (code int, err error) {
+	if !r.flags.exec {
+		r.spared.Go(spareThreads) // it takes as long as to take a free lock
+	}
 	say := newNarrator(r.std.err, r.flags.verbose, r.flags.quiet)
 	r.held, err = take(r.flags.lockFlags, r.signals, say)
 	if err != nil {

@@ -31,7 +31,7 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 		lost = r.held.lost()
 	}
 	j.prepare()
-	spareThreads()
+	r.spared.Wait()
 	if err := r.start(j, env); err != nil {
 		return ending{}, err
 	}
