@@ -5,8 +5,8 @@
 // # Guarantees
 //
 //   - Exclusion: of all contenders for one path, at most one holds the lock, or
-//     several that all share it, on every filesystem that shows a process the
-//     names it created itself and those created before. Clocks play no part in it.
+//     only such as share it, on every filesystem that shows a process the names it
+//     created itself and those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
 //     who arrives later, processes and goroutines alike, unless it does not take
 //     its turn.
@@ -222,8 +222,7 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 }
 
 // Unlock gives back what the last Acquire, TryLock or Hold through l took, shared or
-// not. Any
-// goroutine may call it; each call takes one hold. (Do not mix it with Hold's
+// not. Any goroutine may call it; each call takes one hold. (Do not mix it with Hold's
 // release on one FileLock.)
 //
 // The directory stays open for up to a second, and a ticket may rest in it
