@@ -33,7 +33,8 @@
 //     on another machine cannot be seen, and its ticket blocks until an
 //     operator removes it, or its lease runs out.
 //   - Programs that follow the plain rule of the Python package
-//     simple-file-lock need WithPlainPeers.
+//     simple-file-lock need WithPlainPeers, those that take a flock need
+//     WithFlockPeers, and any others are not excluded.
 //   - Two hard links to one file, and two spellings that differ in case only
 //     on a filesystem that ignores it, are two locks.
 //
@@ -44,8 +45,8 @@
 //	<target>.lock.<hostname>.<pid>.<token>.pid
 //
 // and the lock goes round in ascending order of the files' modification times.
-// The target itself is never touched and need not exist. The algorithm and its
-// proof are in internal/queue.
+// The target need not exist, and is never touched, but that WithFlockPeers locks
+// it. The algorithm and its proof are in internal/queue.
 package filelock
 
 import (
