@@ -159,7 +159,8 @@ func requireAtMost(t testing.TB, limit tally, times int, got tally) {
 // kernels take part, or are not of an acquisition.
 func TestEveryCallIsTold(t *testing.T) {
 	require.ElementsMatch(t, []string{
-		"Again", "Beat", "Entries", "MayRest", "Name", "OneKernel", "Quit", "ReclaimAtRest", "RemoveDead", "Settled", "Stat", "Tells",
+		"Again", "Beat", "Entries", "MayRest", "Name", "OneKernel", "Quit", "ReclaimAtRest", "RemoveDead", "Settled", "Shared", "Stat", "Tells",
+		"Tidied",
 	}, filelock.UntoldCalls())
 }
 

@@ -210,7 +210,7 @@ func TestCircleOfHeirs(t *testing.T) {
 		l := newLock(t, way[0])
 		acquire(t, l)
 		defer func() { require.NoError(t, l.Unlock()) }()
-		heirs = append(heirs, startHeir(t, l, "waits", way[1]))
+		heirs = append(heirs, startCircleHeir(t, l, "waits", way[1]))
 	}
 	for i, way := range []string{b, a} {
 		other := []string{b, a}[1-i]
@@ -223,12 +223,12 @@ func TestCircleOfHeirs(t *testing.T) {
 	l := newLock(t, c)
 	acquire(t, l)
 	defer func() { require.NoError(t, l.Unlock()) }()
-	heir := startHeir(t, l, "waits", c)
+	heir := startCircleHeir(t, l, "waits", c)
 	heir.Expect(fmt.Sprintf("told may be a deadlock: pid %d waits for %s, which it has inherited itself", heir.Pid(), c))
 }
 
-// startHeir starts a child that inherits a lock.
-func startHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
+// startCircleHeir starts a child that inherits a lock.
+func startCircleHeir(t *testing.T, l *filelock.FileLock, args ...any) *locktest.Child {
 	t.Helper()
 	f, err := l.Witness()
 	require.NoError(t, err)

@@ -85,9 +85,9 @@ func containsCode(source, code string) bool {
 	return false
 }
 
-// TestReadmeOptions: README's table has every option that there is, and no other.
-func TestReadmeOptions(t *testing.T) {
-	var there []string
+// functions returns the declarations of the package's functions and methods.
+func functions(t *testing.T) (all []*ast.FuncDecl) {
+	t.Helper()
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	for _, file := range files {
@@ -97,9 +97,20 @@ func TestReadmeOptions(t *testing.T) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		require.NoError(t, err)
 		for _, decl := range parsed.Decls {
-			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "With") {
-				there = append(there, f.Name.Name)
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				all = append(all, f)
 			}
+		}
+	}
+	return all
+}
+
+// TestReadmeOptions: README's table has every option that there is, and no other.
+func TestReadmeOptions(t *testing.T) {
+	var there []string
+	for _, f := range functions(t) {
+		if f.Recv == nil && strings.HasPrefix(f.Name.Name, "With") {
+			there = append(there, f.Name.Name)
 		}
 	}
 	var shown []string
@@ -110,6 +121,37 @@ func TestReadmeOptions(t *testing.T) {
 	slices.Sort(shown)
 	require.NotEmpty(t, there)
 	require.Equal(t, there, shown)
+}
+
+// TestReadmeCalls: README names every function of the package, and every method of a lock
+// and of an owner.
+func TestReadmeCalls(t *testing.T) {
+	readme, named := readText(t, "README.md"), map[string]bool{}
+	for _, f := range functions(t) {
+		name := f.Name.Name
+		if !f.Name.IsExported() || strings.HasPrefix(name, "With") || !isCall(f) {
+			continue
+		}
+		code := regexp.MustCompile("`[^`\n]*\\b" + name + "\\b[^`\n]*`")
+		require.True(t, code.MatchString(readme), "README does not name %s", name)
+		named[name] = true
+	}
+	for _, name := range []string{"New", "Reap", "Acquire", "Token"} {
+		require.True(t, named[name], name)
+	}
+}
+
+// isCall reports whether f is a function, or a method of what the caller makes.
+func isCall(f *ast.FuncDecl) bool {
+	if f.Recv == nil {
+		return true
+	}
+	pointer, ok := f.Recv.List[0].Type.(*ast.StarExpr)
+	if !ok {
+		return false
+	}
+	name, ok := pointer.X.(*ast.Ident)
+	return ok && (name.Name == "FileLock" || name.Name == "Owner")
 }
 
 // TestDocsMigrating: what docs/migrating.md says of this package.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -30,12 +31,14 @@ const DefaultEngineLease = 10 * time.Second
 // what it does between going on and looking at Lost, Held or the context it may do
 // beside another holder.
 //
-// WithQueueDir, WithFileMode, WithCreateDirs and WithPlainPeers are not for engines:
-// ErrInvalid. WithLinger means nothing to them. Witness is errors.ErrUnsupported, and
-// Reap finds nothing to do, since the service does it.
+// WithQueueDir, WithFileMode, WithCreateDirs, WithPlainPeers, WithFlockPeers and
+// WithFlockPeersFile are not for engines: ErrInvalid. WithLinger means nothing to them.
+// Witness and Bequeath fail with errors.ErrUnsupported, since nobody would renew the
+// lease. Reap finds nothing to do, since the service does it. Evict takes the lock away
+// from its holder, too, who is told as of any loss.
 //
-// Token needs no WithFencing: each grant has the place's
-// number in the engine's order, and its own number within that.
+// Token needs no WithFencing: each grant has the place's number in the engine's order,
+// and its own number within that.
 //
 // Acquire and TryLock fail with an error that matches engine.ErrUnavailable if the
 // service does not answer, and the context's; and ErrLost if a lease ran out in the
@@ -114,6 +117,20 @@ func (g *grant) number(p turn.Passage) (ok bool) {
 
 // inspectLimit is how long Inspect waits for a service that does not answer.
 const inspectLimit = 8 * time.Second
+
+// evictPlace is Evict over an engine.
+func (l *FileLock) evictPlace(id string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), evictLimit)
+	defer cancel()
+	c, err := enginepassage.Evict(ctx, l.engine, id)
+	switch {
+	case errors.Is(err, engine.ErrGone):
+		return Ticket{}, fmt.Errorf("ticket %s is gone: %w", quote(id), fs.ErrNotExist)
+	case err == nil && l.engine.Observe != nil:
+		l.engine.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
+	}
+	return newTicket(c), err
+}
 
 // contenders returns the queue as one look finds it.
 func (l *FileLock) contenders() ([]turn.Contender, error) {

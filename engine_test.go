@@ -3,6 +3,7 @@ package filelock_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -58,11 +59,13 @@ func TestEngineOptions(t *testing.T) {
 	var service memengine.Service
 	with := filelock.WithEngine(service.Engine())
 	for name, opt := range map[string]filelock.Option{
-		"WithQueueDir":   filelock.WithQueueDir(t.TempDir()),
-		"WithFileMode":   filelock.WithFileMode(0o600),
-		"WithCreateDirs": filelock.WithCreateDirs(),
-		"WithPlainPeers": filelock.WithPlainPeers(),
-		"WithEngine":     filelock.WithEngine(nil),
+		"WithQueueDir":       filelock.WithQueueDir(t.TempDir()),
+		"WithFileMode":       filelock.WithFileMode(0o600),
+		"WithCreateDirs":     filelock.WithCreateDirs(),
+		"WithPlainPeers":     filelock.WithPlainPeers(),
+		"WithFlockPeers":     filelock.WithFlockPeers(),
+		"WithFlockPeersFile": filelock.WithFlockPeersFile("name.lock"),
+		"WithEngine":         filelock.WithEngine(nil),
 	} {
 		_, err := filelock.New("name", with, opt)
 		require.ErrorIs(t, err, filelock.ErrInvalid, name)
@@ -94,6 +97,7 @@ func TestEngineLock(t *testing.T) {
 		require.Equal(t, filelock.DefaultEngineLease, place.Lease)
 		_, err = l.Witness()
 		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.ErrorIs(t, l.Bequeath(), errors.ErrUnsupported)
 		require.NoError(t, l.Close())
 		require.True(t, l.Held())
 
@@ -134,5 +138,55 @@ func TestEngineLock(t *testing.T) {
 		require.NoError(t, f.Close())
 		synctest.Wait()
 		time.Sleep(time.Minute)
+	})
+}
+
+// TestEvictOverEngine: an operator takes any place away, and whoever had it is told.
+func TestEvictOverEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var service memengine.Service
+		operator := filelock.WithEngine(service.Engine())
+		holder := newLock(t, "name", filelock.WithEngine(service.Engine()))
+		require.NoError(t, holder.Acquire(t.Context()))
+		lost := holder.Lost()
+		var waits []<-chan error
+		var locks []*filelock.FileLock
+		for range 2 {
+			l := newLock(t, "name", filelock.WithEngine(service.Engine()))
+			locks = append(locks, l)
+			waits = append(waits, start(func() error { return l.Acquire(t.Context()) }))
+			synctest.Wait()
+		}
+		q, err := filelock.Inspect("name", operator)
+		require.NoError(t, err)
+		require.Len(t, q.Tickets, 3)
+
+		_, err = filelock.Evict("name", "nobody", operator)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		_, err = filelock.Evict("other", q.Tickets[0].Path, operator)
+		require.ErrorIs(t, err, fs.ErrNotExist, "it is no ticket of that lock")
+
+		waiter, err := filelock.Evict("name", q.Tickets[1].Path, operator)
+		require.NoError(t, err)
+		require.Equal(t, q.Tickets[1].Path, waiter.Path)
+		require.Equal(t, filelock.Alive, waiter.State)
+		require.ErrorIs(t, <-waits[0], filelock.ErrLost)
+		require.True(t, holder.Held())
+
+		evicted, err := filelock.Evict("name", q.Tickets[0].Path, operator)
+		require.NoError(t, err)
+		require.Equal(t, filelock.Inside, evicted.State)
+		<-lost
+		require.NoError(t, <-waits[1])
+		require.False(t, holder.Held())
+		require.ErrorIs(t, holder.Unlock(), filelock.ErrLost)
+		require.NoError(t, locks[1].Unlock())
+
+		_, err = filelock.Evict("name", q.Tickets[0].Path, operator)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		cut := service.Engine()
+		cut.Break(memengine.Cut)
+		_, err = filelock.Evict("name", q.Tickets[0].Path, filelock.WithEngine(cut))
+		require.ErrorIs(t, err, engine.ErrUnavailable)
 	})
 }

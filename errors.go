@@ -56,7 +56,7 @@ var (
 
 // Error is an error of one operation on one lock. It matches what it wraps.
 type Error struct {
-	Op   string // "new", "acquire", "try", "acquire shared", "try shared", "release", "witness", "token", "place", "close", "inspect", "reap"
+	Op   string // "new", "acquire", "try", "acquire shared", "try shared", "release", "witness", "bequeath", "token", "place", "close", "inspect", "reap", "evict"
 	Path string // the target; "" where it is no one's, as in AcquireAll with a nil context
 	Err  error
 }

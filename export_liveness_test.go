@@ -26,7 +26,7 @@ var Steps = []string{
 }
 
 // RestSteps are those of a ticket that rests.
-var RestSteps = []string{"Rest", "Restamp", "Times", "Witness"}
+var RestSteps = []string{"Rest", "Restamp", "Times", "Witness", "Bequeath"}
 
 // stepped is a TicketDir that tells of its steps.
 type stepped struct {
@@ -88,6 +88,11 @@ func (s *stepped) Times() (t queue.Times, err error) {
 func (s *stepped) Witness() (f *os.File, err error) {
 	defer s.step("Witness", s.Name())()
 	return s.TicketDir.Witness()
+}
+
+func (s *stepped) Bequeath() (heirs bool, err error) {
+	defer s.step("Bequeath", s.Name())()
+	return s.TicketDir.Bequeath()
 }
 
 func (s *stepped) Remaining(ts []queue.Ticket) (still []queue.Ticket, err error) {

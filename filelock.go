@@ -5,9 +5,8 @@
 // # Guarantees
 //
 //   - Exclusion: of all contenders for one path, at most one holds the lock, or
-//     none but such as share it,
-//     on every filesystem that shows a process the names it created itself and
-//     those created before. Clocks play no part in it.
+//     only such as share it, on every filesystem that shows a process the names it
+//     created itself and those created before. Clocks play no part in it.
 //   - Order: whoever has taken a place in the queue is served before anyone
 //     who arrives later, processes and goroutines alike, unless it does not take
 //     its turn.
@@ -34,7 +33,8 @@
 //     on another machine cannot be seen, and its ticket blocks until an
 //     operator removes it, or its lease runs out.
 //   - Programs that follow the plain rule of the Python package
-//     simple-file-lock need WithPlainPeers.
+//     simple-file-lock need WithPlainPeers, those that take a flock need
+//     WithFlockPeers, and any others are not excluded.
 //   - Two hard links to one file, and two spellings that differ in case only
 //     on a filesystem that ignores it, are two locks.
 //
@@ -45,8 +45,11 @@
 //	<target>.lock.<hostname>.<pid>.<token>.pid
 //
 // and the lock goes round in ascending order of the files' modification times.
-// The target itself is never touched and need not exist. The algorithm and its
-// proof are in internal/queue.
+// The target need not exist, and is never touched, but that WithFlockPeers locks
+// it. The algorithm and its proof are in internal/queue.
+//
+// With WithEngine the queue is another one, that of a service which several machines
+// share; what is said of files here is not of it. See package engine.
 package filelock
 
 import (
@@ -60,6 +63,7 @@ import (
 	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/enginepassage"
 	"github.com/filelock-go/filelock/internal/fence"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -89,6 +93,7 @@ type FileLock struct {
 	cfg     config
 	site    *site
 	line    *local.Line
+	peers   *flockpeer.File // nil: there are none
 	passage passage.Config
 	sharing passage.Config        // the same for those who share it
 	engine  *enginepassage.Config // nil: the queue is a directory's
@@ -134,7 +139,10 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q, target)}
 	l.site.passages.Find(q.Dir)
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, bubbled: bubble.Inside()})
+	if l.peers, err = cfg.peersOf(l.site, target); err != nil {
+		return nil, err
+	}
+	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, peers: l.peers, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages, OnWatch: deadlocks.arm,
@@ -226,8 +234,7 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 }
 
 // Unlock gives back what the last Acquire, TryLock or Hold through l took, shared or
-// not. Any
-// goroutine may call it; each call takes one hold. (Do not mix it with Hold's
+// not. Any goroutine may call it; each call takes one hold. (Do not mix it with Hold's
 // release on one FileLock.)
 //
 // The directory stays open for up to a second, and a ticket may rest in it
@@ -367,7 +374,8 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	h := l.newHold()
 	own := h.grant
 	*own = grant{
-		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, cfg: l.passages(r.shared), engine: l.engine, notice: r.notice,
+		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, peers: l.peers,
+		cfg: l.passages(r.shared), engine: l.engine, notice: r.notice,
 	}
 	if r.notice != nil {
 		r.notice.follow(l.line, own)
@@ -485,7 +493,10 @@ func (l *FileLock) busy(ctx context.Context, op string, g *grant, began time.Tim
 	busy := &BusyError{
 		Op: op, Path: l.path, Ahead: seen.Ahead, Waited: time.Since(began), Deadlock: g.circle, Err: err, shared: g.Shared(),
 	}
-	if first, ok := l.first(g.cfg, seen); ok {
+	if seen.First.FlockPeer {
+		busy.Holder = newTicket(seen.First)
+		busy.Holder.fillOwner(nil)
+	} else if first, ok := l.first(g.cfg, seen); ok {
 		busy.Holder = newTicket(first)
 		busy.Holder.fillOwner(nil)
 	}

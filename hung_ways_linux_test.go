@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
@@ -14,21 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/filelock-go/filelock"
-	"github.com/filelock-go/filelock/internal/cli"
-	"github.com/filelock-go/filelock/internal/locktest"
 )
-
-func init() {
-	locktest.Register("command", commandChild)
-}
-
-// commandChild is the filelock command. It says when it begins, so that a test
-// need not count the time that a process takes to start.
-func commandChild(args []string) error {
-	locktest.Say("ready")
-	os.Exit(cli.Main(args, os.Stdin, os.Stdout, os.Stderr))
-	return nil
-}
 
 const (
 	// hungPatience is how long those wait who come when no answer is to be had,
@@ -104,13 +91,15 @@ func commands(t *testing.T, path string, patience time.Duration) []attempt {
 		// server has read already, so that now and then one stays.
 		return nil
 	}
-	run := func(args ...any) *locktest.Child {
-		c := locktest.Start(t, append([]any{"command", "run"}, args...)...)
-		c.Expect("ready")
-		return c
+	command := buildCommand(t)
+	run := func(args ...string) *exec.Cmd {
+		cmd := exec.Command(command, append([]string{"run"}, args...)...)
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		return cmd
 	}
 	began := time.Now()
-	limited := run("-w", patience, path, "echo", "granted")
+	limited := run("-w", patience.String(), path, "echo", "granted")
 	patient := run(path, "echo", "granted")
 	return []attempt{
 		{"filelock run -w", func() waitEnding {
@@ -121,20 +110,31 @@ func commands(t *testing.T, path string, patience time.Duration) []attempt {
 		{"filelock run, SIGTERM", func() waitEnding {
 			time.Sleep(time.Until(began.Add(patience)))
 			killed := time.Now()
-			if err := patient.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			if err := patient.Process.Signal(syscall.SIGTERM); err != nil {
 				return waitEnding{err: err}
 			}
-			e := outcome(patient, "exit status 143")
+			e := outcome(patient, "signal: terminated")
 			e.late = time.Since(killed)
 			return e
 		}},
 	}
 }
 
+// buildCommand builds the filelock command, which is a module of its own.
+func buildCommand(t *testing.T) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "filelock")
+	build := exec.Command("go", "build", "-o", to, ".")
+	build.Dir = filepath.Join("cmd", "filelock")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return to
+}
+
 // outcome waits for a command's end.
-func outcome(c *locktest.Child, want string) waitEnding {
-	c.Wait()
-	if got := c.Cmd.ProcessState.String(); got != want {
+func outcome(cmd *exec.Cmd, want string) waitEnding {
+	_ = cmd.Wait() // what it says is in ProcessState
+	if got := cmd.ProcessState.String(); got != want {
 		return waitEnding{err: fmt.Errorf("%s, want %s", got, want)}
 	}
 	return waitEnding{}

@@ -188,7 +188,7 @@ func TestLeaseSurvivesFilesystems(t *testing.T) {
 // TestLeaseIsLostAtOnce: what is done to the ticket of a live holder is known
 // with the next heartbeat.
 func TestLeaseIsLostAtOnce(t *testing.T) {
-	const lease = time.Second
+	const lease = 2 * time.Second // of which a heartbeat is a third
 	for name, harm := range map[string]func(file string) error{
 		"removed":  os.Remove,
 		"touched":  func(file string) error { return os.Chtimes(file, time.Time{}, time.Now().Add(time.Minute)) },

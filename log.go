@@ -137,16 +137,17 @@ var steps = [...]struct {
 	msg   string
 	level slog.Level
 }{
-	turn.Enqueued:  {"enqueue", slog.LevelDebug},
-	turn.Waits:     {"wait", slog.LevelDebug},
-	turn.Left:      {"leave", slog.LevelDebug},
-	turn.Released:  {"release", slog.LevelDebug},
-	turn.Restarted: {"restart", slog.LevelDebug},
-	turn.Reclaimed: {"reclaim", slog.LevelWarn},
-	turn.Skipped:   {"skip", slog.LevelDebug},
-	turn.LostTurn:  {"lost", slog.LevelWarn},
-	turn.Abandoned: {"left behind", slog.LevelWarn},
-	turn.Circular:  {"deadlock", slog.LevelWarn},
+	turn.Enqueued:   {"enqueue", slog.LevelDebug},
+	turn.Waits:      {"wait", slog.LevelDebug},
+	turn.Left:       {"leave", slog.LevelDebug},
+	turn.Released:   {"release", slog.LevelDebug},
+	turn.Restarted:  {"restart", slog.LevelDebug},
+	turn.Reclaimed:  {"reclaim", slog.LevelWarn},
+	turn.Skipped:    {"skip", slog.LevelDebug},
+	turn.LostTurn:   {"lost", slog.LevelWarn},
+	turn.Abandoned:  {"left behind", slog.LevelWarn},
+	turn.Circular:   {"deadlock", slog.LevelWarn},
+	turn.Bequeathed: {"bequeath", slog.LevelDebug},
 }
 
 // observe logs what happens to a passage.
@@ -177,7 +178,7 @@ func (j *journal) observe(e turn.Event) {
 		fields = append(fields, slog.Int("position", e.Ahead.Ahead+1))
 	case turn.Left:
 		fields = append(fields, slog.Duration("waited", e.For))
-	case turn.Released:
+	case turn.Released, turn.Bequeathed:
 		fields = append(fields, slog.Duration("held", e.For))
 	case turn.Circular:
 		fields = append(fields, slog.String("circle", e.Circle))

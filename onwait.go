@@ -40,10 +40,15 @@ func (w Wait) String() string {
 	return text
 }
 
+// moved reports whether the position or the one inside is another one than in last.
+func (w *Wait) moved(last *Wait) bool {
+	return w.Ahead != last.Ahead || w.Holder.Path != last.Holder.Path
+}
+
 // changed reports whether w tells something that last did not.
 func (w *Wait) changed(last *Wait) bool {
 	h, g := &w.Holder, &last.Holder
-	if w.Ahead != last.Ahead || w.Deadlock != last.Deadlock || h.Path != g.Path || h.State != g.State || h.Stopped != g.Stopped || h.Heir != g.Heir {
+	if w.moved(last) || w.Deadlock != last.Deadlock || h.State != g.State || h.Stopped != g.Stopped || h.Heir != g.Heir {
 		return true
 	}
 	// What takes time to prove has that time in its reason.
@@ -175,13 +180,17 @@ func (n *notice) tell(stop <-chan struct{}) {
 	var last Wait
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for told, blind := false, 0; ; {
+	for told, doubt, blind := false, false, 0; ; {
 		select {
 		case <-stop:
 			return
 		case <-timer.C:
 		}
-		r, known := n.look()
+		age := n.pause / 2
+		if doubt {
+			age = 0
+		}
+		r, known := n.look(age)
 		if known {
 			blind = 0
 		} else if blind++; blind <= mostBlind {
@@ -193,7 +202,14 @@ func (n *notice) tell(stop <-chan struct{}) {
 		// Looks that see nothing tell no news.
 		if known || !told {
 			w := n.wait(r, &last)
-			if !told || w.changed(&last) {
+			changed := w.changed(&last)
+			// A verdict that changes alone may be of one who is leaving, between two
+			// calls: that is told if it lasts.
+			if doubt = told && changed && !doubt && !w.moved(&last); doubt {
+				timer.Reset(blindPause)
+				continue
+			}
+			if !told || changed {
 				if !n.open() || !n.call(w) {
 					return
 				}
@@ -204,15 +220,15 @@ func (n *notice) tell(stop <-chan struct{}) {
 	}
 }
 
-// look returns what is ahead of the acquisition now.
-func (n *notice) look() (r turn.Report, known bool) {
+// look returns what is ahead of the acquisition now, or was within age.
+func (n *notice) look(age time.Duration) (r turn.Report, known bool) {
 	front, goroutines := n.standing()
 	for range steadyLooks {
 		o, ok := front.(turn.Observable)
 		if !ok {
 			break
 		}
-		r = o.Survey(n.pause / 2)
+		r = o.Survey(age)
 		r.Ahead += goroutines
 		// The line may have moved on meanwhile, and its place be another one.
 		was, before := front, goroutines

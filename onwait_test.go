@@ -263,7 +263,7 @@ func TestOnWaitNewest(t *testing.T) {
 		if i == 0 {
 			r.holds(0)
 		}
-		queued(t, filepath.Dir(r.path), i+1)
+		settled(t, r.path, i+1)
 	}
 	calls, wake := make(chan filelock.Wait), make(chan struct{})
 	r.join(filelock.WithPollInterval(quickly), filelock.WithOnWait(func(w filelock.Wait) { calls <- w; <-wake }))

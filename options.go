@@ -37,6 +37,8 @@ type config struct {
 	reentrant  bool
 	plainPeers bool
 	fencing    bool
+	flockPeers bool
+	flockFile  string // "": the target
 	createDirs bool
 	queueDir   string
 	label      string
@@ -101,12 +103,12 @@ func WithTimeout(d time.Duration) Option {
 // goroutines to the next, counted from the moment it was its turn, before other
 // processes that wait are served. The default is 1 ms; 0 is never.
 //
-// Readers that come while others of their process are inside join these for as long.
-// Without batches only those that wait together come in together.
-//
 // Such a pass costs no system call, and so does not look whether the ticket is
 // still there: if somebody deleted it, the last goroutine of the batch learns
 // of that when it gives the lock back. Without batches every one does.
+//
+// Who shares the lock joins those of its process that are inside, for as long and for
+// the same price; without batches only those that wait together come in together.
 func WithBatch(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
@@ -157,7 +159,7 @@ func WithReentrant() Option {
 }
 
 // WithLogger has every step logged at debug level: enqueue, wait, acquire,
-// release, leave, skip (a dead one's ticket could not be removed, and was passed
+// release, bequeath, leave, skip (a dead one's ticket could not be removed, and was passed
 // by), restart (the ticket was taken away while it waited); and at
 // warn level what an operator may want to know: reclaim (a ticket of a dead or
 // stalled owner was removed), lost, and left behind (a ticket could not be

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/enginepassage"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
@@ -71,6 +72,7 @@ type grant struct {
 	reentrant bool
 	batch     time.Duration
 	line      *local.Line
+	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	engine    *enginepassage.Config // nil: the queue is a directory's
 	passage   turn.Passage          // nil until granted
@@ -143,7 +145,7 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	switch {
 	case current.passage.Lost():
 		return nil, nil, ErrLost
-	case g.reentrant && !upgrade:
+	case g.reentrant && !upgrade && g.peers == current.peers:
 		current.holds++
 		return current, nil, nil
 	case g.try:
@@ -265,7 +267,15 @@ func (g *grant) New() turn.Passage {
 	if g.engine != nil {
 		return enginepassage.New(g.engine, g.Shared(), g.try)
 	}
-	return passage.New(g.cfg)
+	p := passage.New(g.cfg)
+	if g.peers == nil {
+		return p
+	}
+	kind := flockpeer.Exclusive
+	if g.Shared() {
+		kind = flockpeer.Shared
+	}
+	return g.peers.Through(p, kind, g.cfg.Observe)
 }
 
 func (g *grant) Wait(ctx context.Context, p turn.Passage) error {

@@ -71,12 +71,14 @@ func (m mixed) run(t *testing.T, dir string) {
 	require.Empty(t, v.Wrong[:min(len(v.Wrong), 10)])
 	require.NotZero(t, v.Readers)
 	require.NotZero(t, v.Writers)
-	// Of the goroutines that are ahead in the own process each waits, at the most, for
-	// all other processes once: for one writer, or some in a batch, or for a party of
-	// readers. A stream of the one kind that kept out the other would have no limit.
+	// Who has a place is not overtaken, as Judge has checked where each process is one
+	// goroutine. Counted from the asking, those also come in first who get their places
+	// while the asking one stands in its process's line, or has no processor: on a busy
+	// machine some rounds of all. A stream of the one kind that kept out the other would
+	// have no limit: thousands.
 	turns := m.processes * m.goroutines
-	require.LessOrEqual(t, v.LongestReader, 4*turns)
-	require.LessOrEqual(t, v.LongestWriter, 2*turns*max(m.goroutines, 2))
+	require.LessOrEqual(t, v.LongestReader, 16*turns)
+	require.LessOrEqual(t, v.LongestWriter, 16*turns)
 
 	l := newLock(t, filepath.Join(dir, "target"))
 	acquire(t, l) // and removes what the killed ones left

@@ -7,6 +7,7 @@ import (
 	"weak"
 
 	"github.com/filelock-go/filelock/internal/fence"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -22,7 +23,8 @@ type site struct {
 
 	mu    sync.Mutex
 	lines map[lineKey]*local.Line
-	fence *fence.Record // nil: nobody has asked for it
+	fence *fence.Record              // nil: nobody has asked for it
+	peers map[string]*flockpeer.File // what peers lock, by path
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in
@@ -31,6 +33,7 @@ type lineKey struct {
 	lease      time.Duration
 	plainPeers bool
 	label      string
+	peers      *flockpeer.File
 	// bubbled: of locks that were made in bubbles of testing/synctest. They share
 	// no channel with others, and so wait for these as for other processes.
 	bubbled bool
@@ -51,7 +54,7 @@ func siteOf(q ticketdir.Queue, target string) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}}
+	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}, peers: map[string]*flockpeer.File{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s

@@ -85,7 +85,7 @@ var vandalism = []struct {
 	{"change its number", func(file string) error { return os.Chtimes(file, time.Unix(1, 0), time.Unix(1, 0)) }},
 	{"touch", func(file string) error { return unix.UtimesNanoAt(unix.AT_FDCWD, file, nil, 0) }},
 	{"change its mode", func(file string) error { return os.Chmod(file, 0o666) }},
-	{"label", func(file string) error { return unix.Setxattr(file, "user.label", []byte("x"), 0) }},
+	{"label", func(file string) error { return unix.Setxattr(file, labelAttribute, []byte("x"), 0) }},
 	{"lock its entry", func(file string) error { return lockOf(file, unix.F_WRLCK, 0) }},
 	{"lock its witness", func(file string) error { return lockOf(file, unix.F_WRLCK, 1) }},
 	{"read-lock its entry", func(file string) error { return lockOf(file, unix.F_RDLCK, 0) }},

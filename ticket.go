@@ -59,8 +59,12 @@ type Ticket struct {
 	Shared bool          // waits for exclusive tickets only
 	Lease  time.Duration // 0 is none
 	Plain  bool          // of a program that follows the plain rule
-	State  State
-	Reason string // why State is what it is
+	// FlockPeer: this is no ticket, but a program that has a flock on the file Path;
+	// see WithFlockPeers. Its PID is 0 where it cannot be seen, and Queued is zero.
+	FlockPeer bool
+	State     State
+	Reason    string // why State is what it is
+
 	// Label is what the owner says of itself, see WithLabel: "" if it says nothing, or
 	// that cannot be seen here. It is no proof of anything, and may have any bytes in
 	// it: quote it, as String does.
@@ -69,8 +73,17 @@ type Ticket struct {
 	// told where Command may be told.
 	Stopped bool
 
-	// Heir is a process that has inherited the lock, where the owner is gone and
-	// that one can be seen: from Inspect, and in a Wait.
+	// Guarded: the kernel tells whether the owner is inside, and nobody can remove its
+	// ticket while it is: it is Inside, or it is not inside. It is so on local
+	// filesystems of Linux only, and only where the ticket may be read.
+	Guarded bool
+
+	// Inherited: the owner's process is gone, or has bequeathed the lock, and one that
+	// inherited it is inside. It is told where Command may be told; of who lives on, by
+	// Inspect and in a Wait only.
+	Inherited bool
+	// Heir is a process that has inherited the lock, if it can be seen: from
+	// Inspect, and in a Wait.
 	Heir int
 	// Command and User are the owner's, or the heir's, for display: the command line
 	// with its arguments joined by spaces, and the name. They are told by Inspect, in a
@@ -79,7 +92,6 @@ type Ticket struct {
 	User    string
 
 	program   string // the first word of the command line
-	orphaned  bool   // the owner is gone, and an heir inside
 	self      bool
 	reachable bool   // the owner's pid means the same to this process
 	start     uint64 // of the owner, as its ticket has it
@@ -88,7 +100,7 @@ type Ticket struct {
 func newTicket(c turn.Contender) Ticket {
 	return Ticket{
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
-		State: states[c.State], Reason: c.Reason, Label: c.Label,
+		FlockPeer: c.FlockPeer, State: states[c.State], Reason: c.Reason, Label: c.Label, Guarded: c.Guarded,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
 	}
 }
@@ -100,6 +112,9 @@ var states = map[turn.State]State{
 // String describes the ticket in a few words. Of the command line it shows the program
 // only: arguments may be secret, and errors end up in logs.
 func (t Ticket) String() string {
+	if t.FlockPeer {
+		return t.peerString()
+	}
 	var b strings.Builder
 	if t.self {
 		b.WriteString("this process")
@@ -165,21 +180,24 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		lease = t.Lease.String()
 	}
 	return json.Marshal(struct {
-		Path    string    `json:"path"`
-		Host    string    `json:"host"`
-		PID     int       `json:"pid"`
-		Queued  time.Time `json:"queued"`
-		Shared  bool      `json:"shared,omitempty"`
-		Lease   string    `json:"lease,omitempty"`
-		Plain   bool      `json:"plain,omitempty"`
-		State   State     `json:"state"`
-		Reason  string    `json:"reason"`
-		Label   string    `json:"label,omitempty"`
-		Stopped bool      `json:"stopped,omitempty"`
-		Heir    int       `json:"heir,omitempty"`
-		Command string    `json:"command,omitempty"`
-		User    string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.State, t.Reason, t.Label, t.Stopped, t.Heir, t.Command, t.User})
+		Path      string    `json:"path"`
+		Host      string    `json:"host"`
+		PID       int       `json:"pid"`
+		Queued    time.Time `json:"queued"`
+		Shared    bool      `json:"shared,omitempty"`
+		Lease     string    `json:"lease,omitempty"`
+		Plain     bool      `json:"plain,omitempty"`
+		Flock     bool      `json:"flock_peer,omitempty"`
+		State     State     `json:"state"`
+		Reason    string    `json:"reason"`
+		Label     string    `json:"label,omitempty"`
+		Stopped   bool      `json:"stopped,omitempty"`
+		Guarded   bool      `json:"guarded,omitempty"`
+		Inherited bool      `json:"inherited,omitempty"`
+		Heir      int       `json:"heir,omitempty"`
+		Command   string    `json:"command,omitempty"`
+		User      string    `json:"user,omitempty"`
+	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.
@@ -195,8 +213,11 @@ func stamp(t time.Time) string {
 // nothing: of the same ticket it need not be learnt again.
 func (t *Ticket) fillProcess(before *Ticket) {
 	t.fillOwner(before)
+	if t.reachable && t.State == Inside && liveness.LetGo(t.PID, t.Path) { // see Bequeath
+		t.Inherited = true
+	}
 	switch {
-	case !t.orphaned:
+	case !t.Inherited:
 	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
 		t.Heir, t.program, t.Command, t.User = before.Heir, before.program, before.Command, before.User
 	default:
@@ -226,13 +247,13 @@ func (t *Ticket) fillOwner(before *Ticket) {
 			t.describedAs(liveness.Describe(t.PID))
 		}
 	case liveness.ProcessGone, liveness.ProcessZombie, liveness.ProcessOther:
-		t.orphaned = t.State == Inside
+		t.Inherited = t.State == Inside
 	}
 }
 
 // follows reports whether before is the same ticket, and was its owner's as t is.
 func (t *Ticket) follows(before *Ticket) bool {
-	return before != nil && before.Path == t.Path && before.orphaned == t.orphaned
+	return before != nil && before.Path == t.Path && before.Inherited == t.Inherited
 }
 
 func (t *Ticket) describedAs(d liveness.Description) {

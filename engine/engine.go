@@ -124,7 +124,7 @@ type Term struct {
 
 // Contender is one in a queue.
 type Contender struct {
-	ID     string // names it in its queue, perhaps one after another
+	ID     string // names it in its queue; who comes when it has left may have the same
 	Serial uint64 // together with ID it names one place, once and for all
 	Host   string
 	PID    int

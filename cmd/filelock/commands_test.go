@@ -38,6 +38,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	// ends CODE NAME: the spawned process must end, with CODE. Its output is
 	// then what stdout and stderr look at.
 	"ends": ends,
+	// same NAME FILE: the spawned process has the pid that is in FILE.
+	"same": same,
 	// waitfile FILE [TEXT]: wait until it exists, and contains TEXT.
 	"waitfile": waitFile,
 	// queue N TARGET: wait until N tickets are in the queue.

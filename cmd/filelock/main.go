@@ -8,7 +8,7 @@ package main
 import (
 	"os"
 
-	"github.com/filelock-go/filelock/internal/cli"
+	"github.com/filelock-go/filelock/cmd/filelock/cli"
 )
 
 func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"filelock": main,
 		"child":    child,
+		"blocking": blocking,
 	})
 }
 
@@ -61,6 +62,10 @@ func condition(name string) (bool, error) {
 		return err == nil, nil
 	case "sealing":
 		return sealing()
+	case "fuse":
+		return mayMount(), nil
+	case "containers":
+		return mayUnshare(), nil
 	default:
 		return false, fmt.Errorf("there is no condition %q", name)
 	}

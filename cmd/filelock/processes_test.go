@@ -120,9 +120,18 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(p.Signal(sig))
 }
 
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	if got := processesOf(ts).running[args[0]].cmd.Process.Pid; got != pid {
+		ts.Fatalf("%s is process %d, not %d", args[0], got, pid)
+	}
+}
+
 var signalsByName = map[string]syscall.Signal{
 	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "KILL": syscall.SIGKILL,
 	"ALRM": syscall.SIGALRM, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+	"TSTP": syscall.SIGTSTP, "CONT": syscall.SIGCONT, "STOP": syscall.SIGSTOP,
 }
 
 func typeText(ts *testscript.TestScript, neg bool, args []string) {
@@ -130,4 +139,13 @@ func typeText(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	_, err = processesOf(ts).running[args[0]].tty.WriteString(text)
 	ts.Check(err)
+}
+
+// signalPID sends a signal by its name.
+func signalPID(pid, name string) error {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(n, signalsByName[name])
 }

@@ -38,6 +38,7 @@ func Tickets(t *testing.T, s Seam) {
 		{"cancelled join", cancelledJoin},
 		{"evict", evict},
 		{"evict by serial", evictBySerial},
+		{"two of one process", twoOfOne},
 		{"swap", swap},
 		{"tokens", tokens},
 		{"names", names},
@@ -278,6 +279,21 @@ func evictBySerial(s seam) {
 	is := s.list()[0]
 	is.ID += "x"
 	require.ErrorIs(s, q.Evict(s.context(), is), engine.ErrGone)
+}
+
+// twoOfOne: the tickets of one process are as many contenders, each with a name.
+func twoOfOne(s seam) {
+	q := s.queue(s.NewEngine(s.T), s.name)
+	a, b := q.New(false), q.New(false)
+	s.join(a)
+	s.join(b)
+	all := s.list()
+	require.Len(s, all, 2)
+	require.NotEqual(s, all[0].ID, all[1].ID)
+	require.NoError(s, q.Evict(s.context(), all[1]))
+	s.entered(a)
+	require.ErrorIs(s, b.Leave(s.context()), engine.ErrGone)
+	s.left(a)
 }
 
 func swap(s seam) {

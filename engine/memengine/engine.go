@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,12 +39,12 @@ func (e *Engine) Open(name string, o engine.Options) (engine.Queue, error) {
 	return &queue{engine: e, name: name, options: o}, nil
 }
 
-// contender names all contenders of the engine.
-func (e *Engine) contender() string { return fmt.Sprintf("engine-%d", e.number) }
+// contender is what the names of all contenders of the engine begin with.
+func (e *Engine) contender() string { return fmt.Sprintf("engine-%d.", e.number) }
 
 // seen returns a contender as it is seen through the engine.
 func (e *Engine) seen(c engine.Contender) engine.Contender {
-	c.Own = c.ID == e.contender()
+	c.Own = strings.HasPrefix(c.ID, e.contender())
 	return c
 }
 

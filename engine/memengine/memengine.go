@@ -7,6 +7,7 @@
 package memengine
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,6 +48,16 @@ func (s *Service) Queued(name string) int {
 	return len(s.queues[name])
 }
 
+// named returns a contender's name, which no other one in the queue has now. s.mu is held.
+func (s *Service) named(queue, start string) string {
+	for n := 1; ; n++ {
+		name := fmt.Sprint(start, n)
+		if !slices.ContainsFunc(s.queues[queue], func(p *place) bool { return p.contender.ID == name }) {
+			return name
+		}
+	}
+}
+
 // join adds a place. s.mu is held.
 func (s *Service) join(queue string, c engine.Contender) *place {
 	if s.longest > 0 {
@@ -54,6 +65,7 @@ func (s *Service) join(queue string, c engine.Contender) *place {
 	}
 	s.revision++
 	c.Serial = s.revision
+	c.ID = s.named(queue, c.ID)
 	p := &place{contender: c, queue: queue, end: time.Now().Add(c.Lease), gone: make(chan struct{})}
 	p.expiry = time.AfterFunc(c.Lease, func() {
 		s.mu.Lock()

@@ -3,6 +3,7 @@ package enginepassage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/filelock-go/filelock/engine"
@@ -31,11 +32,29 @@ func Inspect(ctx context.Context, cfg *Config) ([]turn.Contender, error) {
 	if err != nil {
 		return nil, err
 	}
+	return contenders(found), nil
+}
+
+// Evict takes away the place of the contender that is known by id now, the turn included,
+// and returns it as it was. It returns engine.ErrGone if there is none.
+func Evict(ctx context.Context, cfg *Config, id string) (turn.Contender, error) {
+	found, err := cfg.Queue.List(ctx)
+	if err != nil {
+		return turn.Contender{}, err
+	}
+	i := slices.IndexFunc(found, func(c engine.Contender) bool { return c.ID == id })
+	if i < 0 {
+		return turn.Contender{}, engine.ErrGone
+	}
+	return contenders(found)[i], cfg.Queue.Evict(ctx, found[i])
+}
+
+func contenders(found []engine.Contender) []turn.Contender {
 	all := make([]turn.Contender, 0, len(found))
 	inside := true
 	for i, c := range found {
 		inside = inside && (i == 0 || c.Shared && found[0].Shared)
 		all = append(all, contender(c, inside))
 	}
-	return all, nil
+	return all
 }

@@ -33,19 +33,38 @@ func Opener(path string) (pid int) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		files, _ := os.ReadDir(dir) // of other users there is none to be seen
-		for _, f := range files {
-			link := filepath.Join(dir, f.Name())
-			if to, err := os.Readlink(link); err != nil || to != path {
-				continue
-			}
-			const writable = 0o200 // as the link's permission tells
-			if info, err := os.Lstat(link); err == nil && info.Mode().Perm()&writable != 0 {
-				return pid
-			}
+		if has, err := hasOpen(dir, path); has && err == nil {
+			return pid
 		}
 	}
 	return 0
+}
+
+// LetGo reports whether it can be seen that a process does not have the file open for
+// writing.
+func LetGo(pid int, path string) bool {
+	has, err := hasOpen(fmt.Sprintf("/proc/%d/fd", pid), path)
+	return err == nil && !has
+}
+
+// hasOpen reports whether a process, by the directory of its descriptors, has the file
+// open for writing. Of other users' that cannot be seen.
+func hasOpen(dir, path string) (bool, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range files {
+		link := filepath.Join(dir, f.Name())
+		if to, err := os.Readlink(link); err != nil || to != path {
+			continue
+		}
+		const writable = 0o200 // as the link's permission tells
+		if info, err := os.Lstat(link); err == nil && info.Mode().Perm()&writable != 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // userName looks a user up in the one file that there always is. Package os/user

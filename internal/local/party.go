@@ -24,6 +24,7 @@ type party struct {
 	passage turn.Passage
 	readers int
 	since   time.Time // when its turn came
+	heirs   bool      // the last reader is to leave the turn to them
 }
 
 // join makes an arrival one more of the latest party, if it may be, and returns the
@@ -63,7 +64,10 @@ func (l *Line) partyOf(p turn.Passage) int {
 // rests. l.mu is held, but not while the turn is given up.
 func (l *Line) depart(i int) error {
 	x := &l.parties[i]
-	p := x.passage
+	p, end := x.passage, l.leave
+	if x.heirs {
+		end = l.bequeath
+	}
 	if x.readers--; x.readers > 0 {
 		if p.Lost() {
 			return turn.ErrLost
@@ -72,10 +76,10 @@ func (l *Line) depart(i int) error {
 	}
 	l.parties = slices.Delete(l.parties, i, i+1)
 	if l.busy {
-		return l.leave(p)
+		return end(p)
 	}
 	l.busy, l.shared, l.first = true, true, time.Time{}
-	err := l.leave(p)
+	err := end(p)
 	l.next(given{})
 	return err
 }

@@ -97,6 +97,7 @@ type exam struct {
 	// stands in the way. By then our own ticket is gone, too.
 	nameless bool
 	tells    bool // its locks are seen here
+	guarded  bool // its entry lock was looked at, and tells who is inside
 	marked   bool // it rests, or did
 	arrived  bool // just now, so that nothing more was looked at
 	doorway  bool // the owner may still be in its doorway
@@ -162,6 +163,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 		return x.failed(e, fs.ErrNotExist)
 	}
 	e.tells = x.view.Tells(e.name.Place)
+	e.guarded = e.tells && probe.Entry != liveness.Unseen
 	evidence.Tells, evidence.Readable, evidence.Thorough, evidence.Marked = e.tells, readable, x.thorough, probe.Marked
 	e.doorway = e.tells && probe.Entry == liveness.Free && probe.Witness == liveness.Free && !e.name.Plain
 	if e.doorway && !probe.Marked && !known && x.beside != nil && within(*x.beside, t.Number, liveness.Grace) {
@@ -293,7 +295,7 @@ func (x *examiner) remove(e *exam) (err error) {
 // contender describes an examined ticket.
 func (x *examiner) contender(e *exam) turn.Contender {
 	c := describe(x.queue, e.ticket, e.name, e.verdict)
-	c.Label = e.label
+	c.Label, c.Guarded = e.label, e.guarded
 	return c
 }
 

@@ -225,6 +225,9 @@ type fakeDir struct {
 	name      string
 	oneKernel bool
 	swept     bool // the own ticket is gone
+	shared    bool // others have the witness
+	heirs     bool // and still have it when the ticket is bequeathed
+	tidied    bool // others remove it after them
 	others    []queue.Ticket
 
 	mu    sync.Mutex
@@ -297,6 +300,9 @@ func (d *fakeDir) Times() (queue.Times, error) { return queue.Times{}, d.called(
 func (d *fakeDir) Settled(queue.Times) bool    { return true }
 func (d *fakeDir) MayRest() bool               { return d.oneKernel }
 func (d *fakeDir) Witness() (*os.File, error)  { return nil, d.called("witness") }
+func (d *fakeDir) Shared() bool                { return d.shared }
+func (d *fakeDir) Bequeath() (bool, error)     { return d.heirs, d.called("bequeath") }
+func (d *fakeDir) Tidied() bool                { return d.tidied }
 
 func (d *fakeDir) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 	return ts, d.called("remaining")

@@ -60,6 +60,9 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	}
 	p.failing = failing{}
 	p.noteSwept(&e)
+	// The looks at others from here on may close what is kept open, this one too.
+	p.keep(&e)
+	e.other = nil
 	if e.verdict.State == liveness.Unknown && !e.arrived || e.name.Lease > 0 {
 		p.startClocks(&x)
 	}

@@ -110,6 +110,9 @@ type TicketDir interface {
 	Quit() error
 	Again(q ticketdir.Queue) *ticketdir.Own
 	MayRest() bool
+	Shared() bool
+	Bequeath() (heirs bool, err error)
+	Tidied() bool
 }
 
 // Open returns a ticket yet to be created; after is the one it comes after, if
@@ -123,7 +126,7 @@ var Open = func(q *ticketdir.Queue, after TicketDir) TicketDir {
 }
 
 // Passage is one contender, on its way or inside. It implements turn.Passage
-// and turn.Witnessed.
+// and what else package turn knows of one.
 type Passage struct {
 	cfg *Config
 
@@ -144,9 +147,9 @@ type Passage struct {
 	spread     bool      // the clocks of all ahead are running
 	reaped     bool      // the departed ahead were removed
 	passed     bool      // one that rests was passed by
+	again      bool      // the last look failed: look again at the poll interval
 	patrolAt   time.Time // when patrol is due
 	sweptSince time.Time // since when one without a name has been inside ahead of us
-	again      bool      // the last look failed: look again at the poll interval
 	failing    failing
 	since      time.Time // when it came to where it is
 
@@ -167,6 +170,7 @@ type Passage struct {
 var (
 	_ turn.Passage    = (*Passage)(nil)
 	_ turn.Witnessed  = (*Passage)(nil)
+	_ turn.Bequeather = (*Passage)(nil)
 	_ turn.Requeuer   = (*Passage)(nil)
 	_ turn.Observable = (*Passage)(nil)
 )

@@ -123,6 +123,7 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 	}
 	x := p.cfg.examiner(v)
 	x.thorough, x.below = true, &own
+	leaving := 0 // counted, but with all locks free
 	for _, t := range ahead {
 		if s.past[t.Name] {
 			continue
@@ -134,9 +135,17 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 			continue
 		}
 		if probe.Marked || r.First.State != turn.Inside && r.Ahead < many {
-			c, inTheWay := x.describe(t)
+			c, free, inTheWay := x.describe(t)
 			if !inTheWay {
 				continue
+			}
+			if c.State == turn.Inside && r.First.State != turn.Inside {
+				// Those below that one are out, or it would not be inside (R5): they
+				// are just leaving, between two calls, or dead.
+				r.Ahead -= leaving
+			}
+			if free {
+				leaving++
 			}
 			if !r.Known || better(c, r.First) {
 				r.First, r.Known = c, true
@@ -153,14 +162,14 @@ func better(c, first turn.Contender) bool {
 	return c.State == turn.Inside || first.State == turn.Dead && c.State != turn.Dead
 }
 
-// describe looks at a ticket for display, and reports false if it is in nobody's
-// way.
-func (x *examiner) describe(t queue.Ticket) (c turn.Contender, inTheWay bool) {
+// describe looks at a ticket for display, and reports whether its locks are free, and
+// whether it is in anybody's way.
+func (x *examiner) describe(t queue.Ticket) (c turn.Contender, free, inTheWay bool) {
 	e, err := x.look(t, nil, false)
 	defer e.close()
 	if err != nil {
 		e.verdict = liveness.Verdict{Reason: err.Error()}
 	}
 	rests := e.marked && e.verdict.State != liveness.Inside
-	return x.contender(&e), !e.gone && !rests && !x.below.Before(e.ticket)
+	return x.contender(&e), e.doorway, !e.gone && !rests && !x.below.Before(e.ticket)
 }

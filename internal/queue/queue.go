@@ -3,8 +3,8 @@
 //
 // Every contender owns one ticket, a file under a fresh name. The ticket's
 // number is the file's modification time; tickets are ordered by (number,
-// name), and the lowest enters. Tickets have a kind, which is part of the name:
-// shared ones do not wait for each other. Letting the lowest of a single listing enter,
+// name), and the lowest enters, and with it those that share the turn: a ticket's
+// kind is part of its name. Letting the lowest of a single listing enter,
 // with nothing more, is unsafe: B may create its ticket after A has entered
 // and still draw A's number, or a smaller one after the clock stepped back.
 // The cure is Lamport's bakery [1] with the modification time as the number.

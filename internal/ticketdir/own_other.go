@@ -183,3 +183,17 @@ func (o *Own) Quit() error { return nil }
 func (o *Own) Witness() (*os.File, error) {
 	return nil, &fs.PathError{Op: "lock", Path: o.Path(), Err: errors.ErrUnsupported}
 }
+
+// HasWitness tells whether tickets can be left to heirs on this system.
+const HasWitness = false
+
+// Shared is false: there is no witness.
+func (o *Own) Shared() bool { return false }
+
+// Bequeath returns errors.ErrUnsupported.
+func (o *Own) Bequeath() (heirs bool, err error) {
+	return false, &fs.PathError{Op: "lock", Path: o.Path(), Err: errors.ErrUnsupported}
+}
+
+// Tidied is false.
+func (o *Own) Tidied() bool { return false }

@@ -30,6 +30,7 @@ type Own struct {
 	marked    bool // it may rest (R14)
 	resting   bool // it does; guarded by times
 	waited    bool // some time has passed since the end of the doorway
+	tidied    bool // see Tidied
 
 	// times guards the ticket's times against a heartbeat beside Renumber.
 	times  sync.Mutex

@@ -53,7 +53,13 @@ func (o *Own) MayRest() bool {
 
 // mayRest is MayRest. o.times is held.
 func (o *Own) mayRest() bool {
-	return o.Entries() && !o.h.sticky && o.q.Mode&readableByAll == readableByAll && !o.lent && o.h.marks.Load() != marksLost
+	return o.reclaimable() && !o.lent && o.h.marks.Load() != marksLost
+}
+
+// reclaimable reports whether all who see the ticket may look at its locks and
+// remove it.
+func (o *Own) reclaimable() bool {
+	return o.Entries() && !o.h.sticky && o.q.Mode&readableByAll == readableByAll
 }
 
 const readableByAll = 0o444

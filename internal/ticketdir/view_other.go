@@ -166,3 +166,6 @@ func (v *View) Reclaim(o *Other) error { return v.RemoveDead(o.name) }
 
 // ReclaimAtRest is not called: no ticket rests here.
 func (v *View) ReclaimAtRest(o *Other) error { return v.Reclaim(o) }
+
+// RemoveUnheld is not called: no ticket is left to heirs here.
+func (v *View) RemoveUnheld(string) (held bool, err error) { return false, errors.ErrUnsupported }

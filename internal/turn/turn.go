@@ -56,6 +56,18 @@ type Witnessed interface {
 	Witness() (*os.File, error)
 }
 
+// Bequeather is a Passage whose turn can be left to those who have its witness. Not
+// every kind of queue has one.
+type Bequeather interface {
+	Passage
+	// Heritable returns nil, or why this turn cannot be left to anybody. It asks
+	// nobody and does not change.
+	Heritable() error
+	// Bequeath is Leave, but the turn goes on until no process has the witness open
+	// any more. The passage is over, whatever it returns.
+	Bequeath() error
+}
+
 // Requeuer is a Passage whose turn can be exchanged for the place at the tail, in
 // one step and without another passage. Not every kind of queue has one.
 type Requeuer interface {
@@ -114,10 +126,16 @@ type Contender struct {
 	Shared bool
 	Lease  time.Duration
 	Plain  bool // it follows the plain rule
-	State  State
-	Reason string // why State is what it is
-	Label  string // what its owner says of itself, "" if that is not known: any text
+	// FlockPeer: it is in no queue, but has a flock on the file ID. Its PID is 0 where
+	// it cannot be seen.
+	FlockPeer bool
+	State     State
+	Reason    string // why State is what it is
+	Label     string // what its owner says of itself, "" if that is not known: any text
 
+	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
+	// its place away while it has.
+	Guarded bool
 	// Reachable: the pid means the same to this process. Start is the owner's.
 	Reachable bool
 	Start     uint64
@@ -127,16 +145,17 @@ type Contender struct {
 type Step int
 
 const (
-	Enqueued  Step = iota // took its place
-	Waits                 // for Other
-	Left                  // gave its place up; For is how long it waited
-	Released              // gave its turn up; For is how long it had it
-	Restarted             // its place was taken away; it starts anew, for Err
-	Reclaimed             // removed Other from the queue, which is dead, stalled or at rest
-	Skipped               // passed Other by, which could not be removed, for Err
-	LostTurn              // lost its turn, for Err
-	Abandoned             // could not leave, for Err; it is tried again
-	Circular              // waits in a circle, which Circle says in words
+	Enqueued   Step = iota // took its place
+	Waits                  // for Other
+	Left                   // gave its place up; For is how long it waited
+	Released               // gave its turn up; For is how long it had it
+	Restarted              // its place was taken away; it starts anew, for Err
+	Reclaimed              // removed Other from the queue, which is dead, stalled or at rest
+	Skipped                // passed Other by, which could not be removed, for Err
+	LostTurn               // lost its turn, for Err
+	Abandoned              // could not leave, for Err; it is tried again
+	Circular               // waits in a circle, which Circle says in words
+	Bequeathed             // left its turn to heirs; For is how long it had it
 )
 
 // Event is a step of one passage.

@@ -95,14 +95,15 @@ func (i invocation) several(n int) error {
 	return errors.Join(all...)
 }
 
-// buildCommand builds our command from the module that this one stands in.
+// buildCommand builds our command, in the module that this one stands in.
 func buildCommand(to string) error {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/filelock-go/filelock").Output()
 	if err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-o", to, "./cmd/filelock")
-	build.Dir = strings.TrimSpace(string(dir))
+	build := exec.Command("go", "build", "-o", to, ".")
+	// The command is a module of its own.
+	build.Dir = filepath.Join(strings.TrimSpace(string(dir)), "cmd", "filelock")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}

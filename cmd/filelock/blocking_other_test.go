@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package main
+
+// blocking is used on Linux only.
+func blocking() {}

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+const holdLong = `Hold takes a lock for the commands of a shell script that follow:
+
+    eval "$(filelock hold /data/db)" || exit
+    trap 'filelock release' EXIT
+    ...
+    filelock release
+
+It waits as run does, and prints what the script evaluates: the variables by which
+"filelock release" and other commands know of the lock, or what makes eval fail with the
+exit code below. It leaves a process that holds the lock until "filelock release" ends
+it, or the script has ended, however: also by KILL.
+
+The script is the shell that calls filelock, also from a subshell of it; --pid names
+another process. The trap gives the lock back at once where that shell does not end
+with the work: if the work is a subshell or a function of it.
+
+The lock ends with the script, not with the script's children. What runs in the
+background has to be waited for, and what a killed script leaves running is not
+protected any more: run such work with "filelock run".
+
+Exit code: as that of run, if the lock is not had.`
+
+func newHold() *cobra.Command {
+	f := holdFlags{lockFlags: new(lockFlags)}
+	cmd := &cobra.Command{
+		Use:                   "hold [flags] TARGET...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Hold a lock for several commands of a script",
+		Long:                  holdLong,
+		Args:                  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.complete(cmd, args); err != nil {
+				return err
+			}
+			return hold(&f, streamsOf(cmd))
+		},
+	}
+	f.define(cmd)
+	return cmd
+}
+
+// newHolder is the process that hold leaves.
+func newHolder() *cobra.Command {
+	f := holdFlags{lockFlags: new(lockFlags)}
+	cmd := &cobra.Command{
+		Use:    "holder",
+		Hidden: true,
+		Args:   cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.complete(cmd, args); err != nil {
+				return err
+			}
+			return exit(keep(&f, streamsOf(cmd)))
+		},
+	}
+	f.define(cmd)
+	return cmd
+}
+
+// holdFlags are the arguments of "filelock hold".
+type holdFlags struct {
+	*lockFlags
+	pid   int
+	given *pflag.FlagSet
+}
+
+func (f *holdFlags) define(cmd *cobra.Command) {
+	f.lockFlags.define(cmd.Flags())
+	cmd.Flags().IntVar(&f.pid, "pid", 0, "hold it until the process `PID` ends; by default the script's shell")
+}
+
+func (f *holdFlags) complete(cmd *cobra.Command, args []string) error {
+	if err := f.lockFlags.complete(cmd.Flags()); err != nil {
+		return err
+	}
+	switch {
+	case len(args)+len(f.targets) == 0:
+		return errors.New("which TARGET?")
+	case len(args) > 0 && len(f.targets) > 0:
+		return errors.New("name the TARGETs with -t or without, not both")
+	case cmd.Flags().Changed("pid") && f.pid <= 0:
+		return fmt.Errorf("--pid %d: want a process", f.pid)
+	}
+	f.targets, f.given = append(f.targets, args...), cmd.Flags()
+	return nil
+}
+
+// holding is what a holder tells of itself when it has the lock.
+type holding struct {
+	Holder    holder
+	Variables map[string]string
+}
+
+// script is what the script is to evaluate.
+func (h holding) script() string {
+	h.Variables[envHolder] = strings.Join(append([]string{h.Holder.String()}, lines(os.Getenv(envHolder))...), "\n")
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(h.Variables)) {
+		if value := h.Variables[name]; value != "" {
+			fmt.Fprintf(&b, "%s=%s; export %s\n", name, shellQuote(value), name)
+		} else {
+			fmt.Fprintf(&b, "unset %s\n", name)
+		}
+	}
+	return b.String()
+}
+
+// shellQuote makes one word of a shell of text.
+func shellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// lines are the lines of text, without empty ones.
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// holder is a process that holds a lock for a script. Its pid may be another's one day,
+// but not with the same start.
+type holder struct {
+	PID   int
+	Start uint64
+}
+
+func (h holder) String() string { return fmt.Sprintf("%d:%x", h.PID, h.Start) }
+
+func parseHolder(text string) (h holder, err error) {
+	pid, start, ok := strings.Cut(text, ":")
+	h.PID, err = strconv.Atoi(pid)
+	if err == nil {
+		h.Start, err = strconv.ParseUint(start, 16, 64)
+	}
+	if !ok || err != nil || h.PID <= 0 {
+		return h, fmt.Errorf("%s: %q is no holder", envHolder, text)
+	}
+	return h, nil
+}

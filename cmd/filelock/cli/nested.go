@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/filelock-go/filelock"
+)
+
+// errNested is matched when a run of the same target is around this one.
+var errNested = errors.New("this very command runs under that lock")
+
+// refuseNested fails if a run, or a script with "filelock hold", that holds one of the
+// targets is around this process: it would wait for this one as this one for it.
+//
+// That it is around is known from the environment, and, where that was cleared, from
+// the tickets that this process has open: it holds those locks itself, as an heir.
+func refuseNested(f *lockFlags) error {
+	around := append(heldAround(), openTickets()...)
+	if len(around) == 0 {
+		return nil
+	}
+	var opts []filelock.Option
+	if f.queueDir != "" {
+		opts = append(opts, filelock.WithQueueDir(f.queueDir))
+	}
+	for _, target := range f.targets {
+		q, err := filelock.Inspect(target, opts...)
+		if err != nil {
+			continue // what is wrong with it, taking it tells
+		}
+		for _, t := range q.Tickets {
+			if t.State == filelock.Dead || t.State == filelock.Resting || !slices.ContainsFunc(around, sameTicket(t.Path)) {
+				continue
+			}
+			return fmt.Errorf("%s: %w: it would wait for itself (held by %s)", printable(q.Path), errNested, t)
+		}
+	}
+	return nil
+}
+
+// sameTicket compares tickets by their names, which are never used again: the
+// directory may have several paths.
+func sameTicket(path string) func(string) bool {
+	name := filepath.Base(path)
+	return func(other string) bool { return filepath.Base(other) == name }
+}

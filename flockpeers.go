@@ -1,0 +1,103 @@
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/filelock-go/filelock/internal/flockpeer"
+)
+
+// WithFlockPeers has the lock exclude programs that take flock(2) on the target
+// itself, such as flock(1) and users of github.com/gofrs/flock, too: whoever has the
+// lock has an exclusive flock on the target as well. So a fleet can move from flock to
+// this lock one process at a time; every contender of ours must have the option until
+// the last peer is gone. Off by default. WithFlockPeersFile is for those who lock
+// another file, as "db.lock" for "db".
+//
+// A missing file is made, empty and with mode 0600 less the umask as gofrs/flock makes
+// it; it is never removed. Nothing is read or written. Where the path is a symbolic
+// link it is followed; what it leads to may be a directory.
+//
+// Ours queue first, and only the one whose turn it is asks for the flock, so that one
+// of ours at most waits among the peers. Goroutines of one process that follow each
+// other within WithBatch keep the flock. It is given back before the ticket. A hold
+// costs seven system calls more.
+//
+// What peers do to each other they do to us: a flock knows no order, so that one who
+// comes back at once may overtake ours, and a peer that polls (TryLockContext) may never
+// find the lock free beside a busy queue of ours. When an acquisition gives up, its
+// thread waits in flock(2) on, since that cannot be called off, until the peer leaves;
+// the next acquisition of this process takes it over, and there is one such thread for
+// a file at most.
+// The error is a *BusyError whose Holder is the peer (FlockPeer), with its pid where
+// /proc/locks shows it. Others of ours see the one that waits for a peer as Inside.
+//
+// Peers that remove or replace the file while nobody has it are followed to the new
+// one. If that happens while the lock is held, it is lost: ErrLost from Unlock.
+// Witness and Bequeath fail with errors.ErrUnsupported, since an heir would not have
+// the flock; a killed holder's child is alone with its ticket only as far as ours go.
+// On NFS a flock excludes other machines if their kernels and the mount say so, and
+// needs a file that may be written.
+//
+// New fails with errors.ErrUnsupported on systems without flock(2): Windows, AIX,
+// Solaris, Plan 9, js, wasip1.
+func WithFlockPeers() Option {
+	return optionFunc(func(c *config) error {
+		c.flockPeers, c.flockFile = true, ""
+		c.forFiles = append(c.forFiles, "WithFlockPeers")
+		return nil
+	})
+}
+
+// WithFlockPeersFile is WithFlockPeers for peers that lock the file at path, which may
+// be a directory. A relative path counts from the working directory at the time of
+// New. Of several such options the last one counts.
+func WithFlockPeersFile(path string) Option {
+	return optionFunc(func(c *config) error {
+		if path == "" || strings.ContainsRune(path, 0) {
+			return fmt.Errorf("%w: path of the file that peers lock: %q", ErrInvalid, path)
+		}
+		abs, err := absolute(path)
+		if err != nil {
+			return err
+		}
+		c.flockPeers, c.flockFile = true, abs
+		c.forFiles = append(c.forFiles, "WithFlockPeersFile")
+		return nil
+	})
+}
+
+// peersOf returns the file that a target's peers lock, one for all FileLocks of a site,
+// or nil if there are none.
+func (c *config) peersOf(s *site, target string) (*flockpeer.File, error) {
+	if !c.flockPeers {
+		return nil, nil
+	}
+	if !flockpeer.Supported {
+		return nil, fmt.Errorf("%w: this system has no flock (WithFlockPeers)", errors.ErrUnsupported)
+	}
+	path := target
+	if c.flockFile != "" {
+		path = c.flockFile
+	}
+	fresh := flockpeer.New(path) // which may take a server's answer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[path] == nil {
+		s.peers[path] = fresh
+	}
+	return s.peers[path], nil
+}
+
+// peerString describes a peer in a few words.
+func (t Ticket) peerString() string {
+	who := "a flock peer that cannot be seen"
+	switch {
+	case t.self:
+		who = "this process, outside of this lock"
+	case t.PID != 0:
+		who = fmt.Sprintf("%s pid %d, a flock peer", quote(t.Host), t.PID)
+	}
+	return fmt.Sprintf("%s, which has a flock on %s", who, quote(t.Path))
+}

@@ -1,0 +1,142 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package flockpeer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/filelock-go/filelock/internal/turn"
+)
+
+// fakeTurn is a passage through our queue. It notes whether the flock is free when it
+// is called.
+type fakeTurn struct {
+	path  string
+	calls []string
+	lost  bool
+	err   error // of Wait, Try and Leave
+	stays bool  // it is not requeued
+}
+
+func (f *fakeTurn) note(call string) {
+	file, err := os.Open(f.path)
+	free := err != nil || unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	file.Close()
+	if !free {
+		call += " with flock"
+	}
+	f.calls = append(f.calls, call)
+}
+
+func (f *fakeTurn) Join(context.Context) error { f.note("join"); return f.err }
+func (f *fakeTurn) Wait(context.Context) error { f.note("wait"); return f.err }
+func (f *fakeTurn) Try(context.Context) error  { f.note("try"); return f.err }
+func (f *fakeTurn) Resumable(error) bool       { return false }
+func (f *fakeTurn) Leave() error               { f.note("leave"); return f.err }
+func (f *fakeTurn) Lost() bool                 { return f.lost }
+func (f *fakeTurn) Losing() <-chan struct{}    { return nil }
+func (f *fakeTurn) Requeue() bool              { f.note("requeue"); return !f.stays }
+func (f *fakeTurn) Report() turn.Report {
+	return turn.Report{First: turn.Contender{ID: "own"}, Known: true}
+}
+
+func through(t *testing.T) (*Passage, *fakeTurn, *[]turn.Event) {
+	t.Helper()
+	f := New(filepath.Join(t.TempDir(), "lock"))
+	var events []turn.Event
+	inner := &fakeTurn{path: f.path}
+	return f.Through(inner, Exclusive, func(e turn.Event) { events = append(events, e) }), inner, &events
+}
+
+// TestOrder: the flock is taken once it is our turn, and given back before the turn
+// is, to others of ours too.
+func TestOrder(t *testing.T) {
+	ctx := context.Background()
+	p, inner, events := through(t)
+	require.NoError(t, p.Join(ctx))
+	require.NoError(t, p.Wait(ctx))
+	inner.note("hold")
+	require.True(t, p.Requeue())
+	require.NoError(t, p.Try(ctx))
+	inner.note("hold")
+	inner.stays = true
+	require.False(t, p.Requeue())
+	require.NoError(t, p.Leave())
+	require.Equal(t, []string{
+		"join", "wait", "hold with flock", "requeue", "try", "hold with flock", "requeue", "leave",
+	}, inner.calls)
+	require.Empty(t, *events)
+}
+
+// TestGiveUp: who gives up while a peer is inside keeps its turn for whoever waits
+// next, says who is inside, and asks our queue only once.
+func TestGiveUp(t *testing.T) {
+	p, inner, events := through(t)
+	reader := enter(t, p.file.path, unix.LOCK_SH)
+	err := p.Try(context.Background())
+	require.Equal(t, turn.ErrBusy, err)
+	require.True(t, p.Resumable(err))
+	require.True(t, p.Report().First.FlockPeer)
+	require.Equal(t, p.file.path, p.Report().First.ID)
+	require.Equal(t, 1, p.Report().Ahead)
+	ctx, cancel := brief()
+	err = p.Wait(ctx)
+	cancel()
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.True(t, p.Resumable(err))
+	require.False(t, p.Resumable(turn.ErrLost))
+	require.Len(t, *events, 1)
+	require.Equal(t, turn.Waits, (*events)[0].Step)
+	require.Equal(t, "own", (*events)[0].ID)
+	require.True(t, (*events)[0].Other.FlockPeer)
+	reader.leave(t)
+	require.NoError(t, p.Wait(context.Background()))
+	require.Equal(t, "own", p.Report().First.ID)
+	require.NoError(t, p.Leave())
+	require.Equal(t, []string{"try with flock", "leave"}, inner.calls)
+}
+
+// TestLosses: what goes wrong on either side is told, once, and the flock given back.
+func TestLosses(t *testing.T) {
+	ctx := context.Background()
+	errTurn := errors.New("the turn cannot be given up")
+	t.Run("in our queue", func(t *testing.T) {
+		p, inner, _ := through(t)
+		inner.err = errTurn
+		require.Equal(t, errTurn, p.Wait(ctx))
+		require.Equal(t, errTurn, p.Leave())
+		require.NoFileExists(t, p.file.path)
+	})
+	t.Run("the turn, while a peer was inside", func(t *testing.T) {
+		p, inner, _ := through(t)
+		inner.lost = true
+		err := p.Wait(ctx)
+		require.ErrorIs(t, err, turn.ErrLost)
+		require.False(t, p.Resumable(err))
+		enter(t, p.file.path, unix.LOCK_EX)
+	})
+	for _, requeued := range []bool{false, true} {
+		t.Run("the file", func(t *testing.T) {
+			p, inner, events := through(t)
+			require.NoError(t, p.Wait(ctx))
+			require.NoError(t, os.Remove(p.file.path))
+			if requeued {
+				require.False(t, p.Requeue(), "nobody would hear of it")
+			}
+			inner.err = errTurn
+			err := p.Leave()
+			require.ErrorIs(t, err, turn.ErrLost)
+			require.ErrorIs(t, err, errTurn)
+			require.True(t, p.Lost())
+			require.Len(t, *events, 1)
+			require.Equal(t, turn.LostTurn, (*events)[0].Step)
+		})
+	}
+}
