@@ -52,6 +52,7 @@ const maxName = 4096
 // goroutines. One for a process is enough: locks of one Engine share leases, and the
 // goroutines that want the same lock a line.
 type Engine struct {
+	store   *store
 	leases  *keyqueue.Leases
 	process keyqueue.Process
 	id      string
@@ -91,12 +92,14 @@ func New(client *clientv3.Client, opts ...Option) (*Engine, error) {
 	if client == nil {
 		return nil, fmt.Errorf("%w: the client is nil", filelock.ErrInvalid)
 	}
-	e := &Engine{leases: keyqueue.NewLeases(&store{client}), root: DefaultRoot}
+	e := &Engine{root: DefaultRoot}
 	for _, o := range opts {
 		if err := o.apply(e); err != nil {
 			return nil, err
 		}
 	}
+	e.store = newStore(client, e.root)
+	e.leases = keyqueue.NewLeases(e.store)
 	e.process = keyqueue.Process{PID: os.Getpid(), Name: processName}
 	e.process.Host, _ = os.Hostname() // for display
 	// Two clients may reach two clusters by the same endpoints.
@@ -118,6 +121,7 @@ func (e *Engine) Open(name string, o engine.Options) (engine.Queue, error) {
 // matches engine.ErrUnavailable, and what is left ends with its lease. Nobody has to
 // call it. It does not close the client. Locks can be used after it as before.
 func (e *Engine) Close(ctx context.Context) error {
+	e.store.close()
 	if err := e.leases.Close(ctx); err != nil {
 		return fmt.Errorf("etcdlock: close: %w", err)
 	}

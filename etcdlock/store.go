@@ -15,9 +15,27 @@ import (
 )
 
 // store is etcd as a keyqueue.Store.
-type store struct{ client *clientv3.Client }
+type store struct {
+	client   *clientv3.Client
+	renewals renewals
+	watching openStream
+}
 
 var _ keyqueue.Store = (*store)(nil)
+
+func newStore(client *clientv3.Client, root string) *store {
+	s := &store{client: client, watching: openStream{client: client, key: root + "/"}}
+	s.renewals.open = func(ctx context.Context) (pb.Lease_LeaseKeepAliveClient, error) {
+		return pb.NewLeaseClient(client.ActiveConnection()).LeaseKeepAlive(requireLeader(ctx))
+	}
+	return s
+}
+
+// close ends what goes on in the background. It begins again when it is needed.
+func (s *store) close() {
+	s.renewals.close()
+	s.watching.drop()
+}
 
 // Grant asks without etcd's retries at first. They would go on for as long as ctx lasts
 // and hide the reason: a certificate that is not trusted, say. But they get a new token
@@ -39,9 +57,7 @@ func (s *store) Grant(ctx context.Context, seconds int64) (int64, time.Duration,
 }
 
 func (s *store) Renew(ctx context.Context, lease int64) error {
-	// Not KeepAlive: that counts from the receipt, and looks once a second.
-	_, err := s.client.KeepAliveOnce(ctx, clientv3.LeaseID(lease))
-	return explain(err)
+	return s.renewals.renew(ctx, lease)
 }
 
 func (s *store) Revoke(ctx context.Context, lease int64) error {
@@ -61,7 +77,7 @@ func (s *store) Left(ctx context.Context, lease int64) (time.Duration, error) {
 }
 
 func (s *store) Commit(ctx context.Context, t keyqueue.Txn) (keyqueue.Answer, error) {
-	answer, err := s.client.Txn(clientv3.WithRequireLeader(ctx)).
+	answer, err := s.client.Txn(requireLeader(ctx)).
 		If(conds(t.If)...).Then(ops(t.Then)...).Else(ops(t.Otherwise)...).Commit()
 	if err != nil {
 		return keyqueue.Answer{}, explain(err)
@@ -130,13 +146,16 @@ var errEnded = errors.New("the watch ended")
 // Watch watches from now on: from a revision that is past, etcd would serve it by a
 // loop that runs ten times a second only.
 func (s *store) Watch(ctx context.Context, key string) (<-chan error, error) {
-	events := s.client.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
+	s.watching.keep()
+	events := s.client.Watch(requireLeader(ctx), key, clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
 	select {
 	case first, ok := <-events:
 		if !ok {
+			s.watching.drop()
 			return nil, fmt.Errorf("%w: %w", keyqueue.ErrPassing, errEnded)
 		}
 		if err := first.Err(); err != nil {
+			s.watching.drop()
 			return nil, explain(err)
 		}
 	case <-ctx.Done():
