@@ -18,7 +18,9 @@
 //
 // A holder that dies, or is cut off, is followed after its lease has run out, and
 // half a second; after a change of etcd's leader, which has all leases start anew,
-// perhaps after a lease more. Clocks count as rates only.
+// perhaps after a lease more. Clocks count as rates only. On Linux, who waits right
+// behind a process of the same machine when that dies need not wait for its lease: the
+// kernel tells it.
 //
 // # Costs
 //
@@ -40,6 +42,7 @@ import (
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/engine"
 	"github.com/filelock-go/filelock/etcdlock/internal/keyqueue"
+	"github.com/filelock-go/filelock/etcdlock/internal/neighbour"
 )
 
 // DefaultRoot is what all keys begin with.
@@ -100,7 +103,8 @@ func New(client *clientv3.Client, opts ...Option) (*Engine, error) {
 	}
 	e.store = newStore(client, e.root)
 	e.leases = keyqueue.NewLeases(e.store)
-	e.process = keyqueue.Process{PID: os.Getpid(), Name: processName}
+	neighbour.Show(processName)
+	e.process = keyqueue.Process{PID: os.Getpid(), Name: processName, Machine: neighbour.Machine(), Meet: neighbour.Meet}
 	e.process.Host, _ = os.Hostname() // for display
 	// Two clients may reach two clusters by the same endpoints.
 	endpoints := slices.Sorted(slices.Values(client.Endpoints()))

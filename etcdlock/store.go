@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/filelock-go/filelock/etcdlock/internal/keyqueue"
+	"github.com/filelock-go/filelock/etcdlock/internal/neighbour"
 )
 
 // store is etcd as a keyqueue.Store.
@@ -57,6 +58,7 @@ func (s *store) Grant(ctx context.Context, seconds int64) (int64, time.Duration,
 }
 
 func (s *store) Renew(ctx context.Context, lease int64) error {
+	neighbour.Tidy() // who holds for long has many callers
 	return s.renewals.renew(ctx, lease)
 }
 
@@ -77,6 +79,7 @@ func (s *store) Left(ctx context.Context, lease int64) (time.Duration, error) {
 }
 
 func (s *store) Commit(ctx context.Context, t keyqueue.Txn) (keyqueue.Answer, error) {
+	neighbour.Tidy()
 	answer, err := s.client.Txn(requireLeader(ctx)).
 		If(conds(t.If)...).Then(ops(t.Then)...).Else(ops(t.Otherwise)...).Commit()
 	if err != nil {

@@ -14,9 +14,10 @@ import (
 // actor goes through the queue again and again, in all ways there are.
 type actor struct {
 	*schedule
-	cfg   *enginepassage.Config
-	rng   *rand.Rand
-	until time.Time
+	process string
+	cfg     *enginepassage.Config
+	rng     *rand.Rand
+	until   time.Time
 }
 
 func (a *actor) between(least, most time.Duration) time.Duration {
@@ -83,7 +84,7 @@ func (a *actor) waits(ctx context.Context, p *enginepassage.Passage) error {
 // line again in one step.
 func (a *actor) holds(p *enginepassage.Passage, shared bool) error {
 	a.lives(p, true)
-	a.enters(p, shared)
+	a.enters(a.process, p, shared)
 	hold := a.between(1, 200*time.Millisecond)
 	if a.one(10) {
 		hold = a.between(1, 2*simLease)
@@ -110,7 +111,7 @@ func (a *actor) holds(p *enginepassage.Passage, shared bool) error {
 	if err := a.waits(ctx, p); err != nil {
 		return err
 	}
-	a.enters(p, shared)
+	a.enters(a.process, p, shared)
 	time.Sleep(a.between(1, 10*time.Millisecond))
 	a.leaves(p)
 	a.lives(p, false)

@@ -17,7 +17,7 @@ func TestCancelLeavesNothing(t *testing.T) {
 	for i := range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake(uint64(i), weather{})
-			e := &fakeEngine{NewLeases(&way{fake: f}), "1"}
+			e := newFakeEngine(&way{fake: f}, "1", "here")
 			q, err := e.Open("name", engine.Options{Lease: time.Hour})
 			require.NoError(t, err)
 			warm := q.New(false)

@@ -29,6 +29,8 @@ type fake struct {
 	watches  map[*fakeWatch]bool
 	writes   int // how often something was stored
 
+	processes map[string]*fakeProcess // by name
+
 	// renewed is called with each lease that is renewed.
 	renewed func(lease int64)
 }
@@ -46,6 +48,14 @@ type weather struct {
 	blind    int // a client whose watches all fail
 	cutEvery time.Duration
 	elect    time.Duration // about how long from one leader to the next
+	mortal   int           // a client dies
+	crowded  int           // a process that is not met, and lives
+}
+
+type fakeProcess struct {
+	machine string
+	ended   chan struct{}
+	dead    bool
 }
 
 type fakeLease struct {
@@ -64,7 +74,53 @@ func newFake(seed uint64, w weather) *fake {
 	return &fake{
 		weather: w, rng: rand.New(rand.NewPCG(seed, 0)), revision: 1, renewed: func(int64) {},
 		keys: map[string]Entry{}, leases: map[int64]*fakeLease{}, watches: map[*fakeWatch]bool{},
+		processes: map[string]*fakeProcess{},
 	}
+}
+
+// process starts one on a machine.
+func (f *fake) process(name, machine string) Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.processes[name] == nil {
+		f.processes[name] = &fakeProcess{machine: machine, ended: make(chan struct{})}
+	}
+	meet := func(name string) (<-chan struct{}, func()) { return f.meet(name, machine), func() {} }
+	return Process{Host: "host-" + machine, PID: 1, Name: name, Machine: machine, Meet: meet}
+}
+
+// meet is Process.Meet on a machine. Elsewhere another process may have the name, and
+// that one ends, too.
+func (f *fake) meet(name, machine string) <-chan struct{} {
+	if f.chance(f.weather.crowded) {
+		return nil
+	}
+	soon := f.between(1, 100*time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch p := f.processes[name]; {
+	case p == nil, p.dead:
+		return nil
+	case p.machine != machine:
+		other := make(chan struct{})
+		time.AfterFunc(soon, func() { close(other) })
+		return other
+	default:
+		return p.ended
+	}
+}
+
+// dies ends a process, and reports whether it lived.
+func (f *fake) dies(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.processes[name]
+	if p.dead {
+		return false
+	}
+	p.dead = true
+	close(p.ended)
+	return true
 }
 
 // chance reports true so often in a thousand times, while the weather lasts.
@@ -245,8 +301,9 @@ type way struct {
 	fake  *fake
 	blind bool // its watches fail
 
-	mu  sync.Mutex
-	cut bool
+	mu   sync.Mutex
+	cut  bool
+	dead bool // its process has ended: what was sent arrives
 }
 
 var _ Store = (*way)(nil)
@@ -257,10 +314,16 @@ func (w *way) setCut(cut bool) {
 	w.cut = cut
 }
 
+func (w *way) die() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead = true
+}
+
 func (w *way) isCut() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.cut
+	return w.cut || w.dead
 }
 
 // ask sends a request, which do does on arrival, under the fake's mutex. What do

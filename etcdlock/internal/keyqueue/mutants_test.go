@@ -26,6 +26,17 @@ type mutant struct {
 
 var mutants = []mutant{
 	{
+		name: "whoever cannot be met is dead", file: "name.go",
+		old:  "	return p.Meet(v.Process)\n",
+		new:  "	if ended, part = p.Meet(v.Process); ended == nil {\n		c := make(chan struct{})\n		close(c)\n		ended = c\n	}\n	return ended, part\n",
+		test: "TestSchedules/mortal", failure: "overlap",
+	},
+	{
+		name: "a name on another machine is believed", file: "name.go",
+		old: "case v.Machine != p.Machine:", new: "case false:",
+		test: "TestSchedules/mortal", failure: "overlap",
+	},
+	{
 		name: "a lease is used again after a doubtful request", file: "lease.go",
 		old: "keep := !ls.closed && !l.isDoubtful()", new: "keep := !ls.closed",
 		test: "TestSchedules/harsh", failure: "orphan|overlap|order|stuck|unexpected",
@@ -49,7 +60,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "no look after the watch is set", file: "wait.go",
-		old:  "	if there, err := t.stillThere(ctx); err != nil || !there {\n		return true, err\n	}\n",
+		old:  "	nearest, err := t.stillThere(ctx)\n	if err != nil || nearest == nil {\n		return true, err\n	}\n	known.turnTo(t.queue.process, *nearest)\n",
 		new:  "",
 		test: "TestSchedules/calm", failure: "late",
 	},

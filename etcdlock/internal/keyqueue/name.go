@@ -44,6 +44,7 @@ type value struct {
 	Host    string    `json:"host"`
 	PID     int       `json:"pid"`
 	Process string    `json:"process"`
+	Machine string    `json:"machine,omitempty"`
 	Queued  time.Time `json:"queued"`
 	Seconds float64   `json:"lease"`
 	Label   string    `json:"label,omitempty"`
@@ -54,10 +55,18 @@ type Process struct {
 	Host string
 	PID  int
 	Name string // another one for each process, whatever host and pid are
+
+	// Machine is equal for processes that Meet may tell of each other; "": it tells of
+	// nobody. What others write under the root is believed here.
+	Machine string
+	// Meet returns a channel that is closed when the process of that name, of the same
+	// machine, has ended; nil if that will not be told. The caller calls part when it does
+	// not care any more.
+	Meet func(name string) (ended <-chan struct{}, part func())
 }
 
 func (p Process) value(c engine.Contender) string {
-	text, err := json.Marshal(value{p.Host, p.PID, p.Name, c.Queued, c.Lease.Seconds(), c.Label})
+	text, err := json.Marshal(value{p.Host, p.PID, p.Name, p.Machine, c.Queued, c.Lease.Seconds(), c.Label})
 	if err != nil { // a time out of range: there is none
 		panic(err)
 	}
@@ -76,4 +85,16 @@ func (p Process) contender(prefix string, e Entry) engine.Contender {
 		c.Own = v.Process == p.Name
 	}
 	return c
+}
+
+// meet is Meet for the owner of a ticket that is not its own.
+func (p Process) meet(ticket Entry) (ended <-chan struct{}, part func()) {
+	var v value
+	switch {
+	case p.Machine == "", json.Unmarshal([]byte(ticket.Value), &v) != nil, v.Process == p.Name:
+		return nil, func() {}
+	case v.Machine != p.Machine: // the same name may be somebody else's here
+		return nil, func() {}
+	}
+	return p.Meet(v.Process)
 }

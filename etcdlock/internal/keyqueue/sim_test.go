@@ -27,12 +27,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeEngine is an engine over a way to a fake.
 type fakeEngine struct {
-	leases *Leases
-	name   string
+	leases  *Leases
+	name    string
+	process Process
+}
+
+func newFakeEngine(w *way, name, machine string) *fakeEngine {
+	return &fakeEngine{NewLeases(w), name, w.fake.process(name, machine)}
 }
 
 func (e *fakeEngine) Open(name string, o engine.Options) (engine.Queue, error) {
-	return NewQueue(e.leases, Process{Host: "host-" + e.name, PID: 1, Name: e.name}, e.name, "/root", name, o), nil
+	return NewQueue(e.leases, e.process, e.name, "/root", name, o), nil
 }
 
 // TestTickets runs what each engine must pass over a fake where nothing goes wrong.
@@ -47,7 +52,7 @@ func TestTickets(t *testing.T) {
 		},
 		NewEngine: func(t *testing.T) engine.Engine {
 			engines++
-			e := &fakeEngine{NewLeases(&way{fake: f}), fmt.Sprint(engines)}
+			e := newFakeEngine(&way{fake: f}, fmt.Sprint(engines), "")
 			t.Cleanup(func() { require.NoError(t, e.leases.Close(context.Background())) })
 			return e
 		},
@@ -59,7 +64,7 @@ func TestTickets(t *testing.T) {
 func TestTriesWriteNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(1, weather{})
-		e, other := &fakeEngine{NewLeases(&way{fake: f}), "1"}, &fakeEngine{NewLeases(&way{fake: f}), "2"}
+		e, other := newFakeEngine(&way{fake: f}, "1", "here"), newFakeEngine(&way{fake: f}, "2", "here")
 		q, _ := e.Open("name", engine.Options{Lease: time.Minute})
 		holder := q.New(false)
 		_, err := holder.Join(t.Context())
@@ -78,13 +83,14 @@ func TestTriesWriteNothing(t *testing.T) {
 
 // weathers are what schedules run in. In calm ones hand-offs are prompt.
 var weathers = map[string]weather{
-	"calm":  {},
-	"lossy": {lost: 30, mute: 30, late: 30, refused: 30},
-	"slow":  {slow: 200, late: 60, shorter: 300},
-	"deaf":  {deaf: 200, ended: 300, blind: 200, slow: 20},
-	"cut":   {cutEvery: 8 * time.Second, elect: 20 * time.Second, shorter: 100, deaf: 50},
-	"harsh": {slow: 400, shorter: 500, mute: 50, late: 30, cutEvery: 3 * time.Second},
-	"all":   {lost: 10, mute: 10, late: 10, slow: 20, refused: 10, deaf: 30, ended: 50, shorter: 50, blind: 50, cutEvery: 20 * time.Second, elect: 30 * time.Second},
+	"calm":   {},
+	"lossy":  {lost: 30, mute: 30, late: 30, refused: 30},
+	"slow":   {slow: 200, late: 60, shorter: 300},
+	"deaf":   {deaf: 200, ended: 300, blind: 200, slow: 20},
+	"cut":    {cutEvery: 8 * time.Second, elect: 20 * time.Second, shorter: 100, deaf: 50},
+	"mortal": {mortal: 700, crowded: 300, late: 20, slow: 50, shorter: 100},
+	"harsh":  {slow: 400, shorter: 500, mute: 50, late: 30, cutEvery: 3 * time.Second},
+	"all":    {mortal: 300, crowded: 100, lost: 10, mute: 10, late: 10, slow: 20, refused: 10, deaf: 30, ended: 50, shorter: 50, blind: 50, cutEvery: 20 * time.Second, elect: 30 * time.Second},
 }
 
 func TestSchedules(t *testing.T) {
@@ -130,11 +136,18 @@ type schedule struct {
 	mu      sync.Mutex
 	failure string
 	grants  int
-	inside  map[*enginepassage.Passage]bool // whether it is shared
-	live    map[uint64]bool                 // the serials of tickets that may be renewed
-	dead    map[uint64]time.Time            // since when others were seen to be renewed
-	top     uint64                          // the highest token of an exclusive grant
-	left    time.Time                       // when somebody left, or stopped waiting
+	inside  map[*enginepassage.Passage]holder
+	dead    map[string]bool      // processes
+	live    map[uint64]bool      // the serials of tickets that may be renewed
+	orphans map[uint64]time.Time // since when others were seen to be renewed
+	top     uint64               // the highest token of an exclusive grant
+	left    time.Time            // when somebody left, or stopped waiting
+}
+
+// holder is who is inside.
+type holder struct {
+	process string
+	shared  bool
 }
 
 func (s *schedule) fails(format string, args ...any) {
@@ -145,7 +158,8 @@ func (s *schedule) fails(format string, args ...any) {
 
 func (s *schedule) run(t *testing.T) {
 	f := newFake(s.seed, s.weather)
-	s.fake, s.inside, s.live, s.dead = f, map[*enginepassage.Passage]bool{}, map[uint64]bool{}, map[uint64]time.Time{}
+	s.fake, s.inside, s.live, s.orphans = f, map[*enginepassage.Passage]holder{}, map[uint64]bool{}, map[uint64]time.Time{}
+	s.dead = map[string]bool{}
 	jitter = func(d time.Duration) time.Duration { return f.between(0, d) }
 	f.renewed = s.renews
 	began := time.Now()
@@ -159,12 +173,15 @@ func (s *schedule) run(t *testing.T) {
 	for c := range clients {
 		w := &way{fake: f, blind: f.chance(s.weather.blind)}
 		s.cuts(w)
-		e := &fakeEngine{NewLeases(w), fmt.Sprint(c)}
+		e := newFakeEngine(w, fmt.Sprint(c), []string{"here", "here", "there"}[c])
+		if f.chance(s.weather.mortal) {
+			time.AfterFunc(f.between(0, bad), func() { s.dies(w, e.name) })
+		}
 		q, _ := e.Open("dir/name", engine.Options{Lease: simLease})
 		cfg := &enginepassage.Config{Queue: q}
 		var ours sync.WaitGroup
 		for i := range workers {
-			a := &actor{schedule: s, cfg: cfg, rng: rand.New(rand.NewPCG(s.seed, uint64(1+c*workers+i))), until: began.Add(bad + 5*time.Second)}
+			a := &actor{schedule: s, process: e.name, cfg: cfg, rng: rand.New(rand.NewPCG(s.seed, uint64(1+c*workers+i))), until: began.Add(bad + 5*time.Second)}
 			ours.Go(a.work)
 		}
 		all.Go(func() {
@@ -198,6 +215,20 @@ func (s *schedule) cuts(w *way) {
 	}
 }
 
+// dies ends a process. Whoever was inside is not any more, and others may hear of it.
+func (s *schedule) dies(w *way, name string) {
+	w.die()
+	s.mu.Lock()
+	s.dead[name] = true
+	for p, h := range s.inside {
+		if h.process == name {
+			delete(s.inside, p)
+		}
+	}
+	s.mu.Unlock()
+	s.fake.dies(name)
+}
+
 // renews: whose ticket is over is renewed by nobody, but by a request that was on its
 // way. The fake's mutex is held.
 func (s *schedule) renews(lease int64) {
@@ -208,10 +239,10 @@ func (s *schedule) renews(lease int64) {
 		if e.Lease != lease || s.live[serial] {
 			continue
 		}
-		if s.dead[serial].IsZero() {
-			s.dead[serial] = time.Now()
+		if s.orphans[serial].IsZero() {
+			s.orphans[serial] = time.Now()
 		}
-		if age := time.Since(s.dead[serial]); age > longestWay {
+		if age := time.Since(s.orphans[serial]); age > longestWay {
 			s.fails("orphan: %s of revision %d is renewed, and has had no owner for %v", e.Key, serial, age)
 		}
 	}
@@ -226,12 +257,15 @@ func (s *schedule) lives(p *enginepassage.Passage, live bool) {
 	}
 }
 
-func (s *schedule) enters(p *enginepassage.Passage, shared bool) {
+func (s *schedule) enters(process string, p *enginepassage.Passage, shared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.dead[process] {
+		return
+	}
 	s.grants++
-	for q, together := range s.inside {
-		if !(shared && together) && !q.Lost() {
+	for q, other := range s.inside {
+		if !(shared && other.shared) && !q.Lost() {
 			s.fails("overlap: %d enters, and %d is inside and was not told", p.Place().Serial, q.Place().Serial)
 		}
 	}
@@ -241,7 +275,7 @@ func (s *schedule) enters(p *enginepassage.Passage, shared bool) {
 		}
 		s.top = p.Place().Serial
 	}
-	s.inside[p] = shared
+	s.inside[p] = holder{process, shared}
 }
 
 func (s *schedule) leaves(p *enginepassage.Passage) {

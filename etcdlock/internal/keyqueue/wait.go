@@ -15,8 +15,10 @@ const net = 5 * time.Second
 // Wait implements engine.Ticket.
 func (t *Ticket) Wait(ctx context.Context) error {
 	pause := firstPause
+	var known acquaintance
+	defer known.end()
 	for t.nearest != "" {
-		told, err := t.watch(ctx)
+		told, err := t.watch(ctx, &known)
 		if err != nil {
 			return err
 		}
@@ -35,7 +37,7 @@ func (t *Ticket) Wait(ctx context.Context) error {
 
 // watch waits until the nearest key is gone or another one, or until it is time to
 // look, and looks. It reports whether the watch was any good.
-func (t *Ticket) watch(ctx context.Context) (told bool, err error) {
+func (t *Ticket) watch(ctx context.Context, known *acquaintance) (told bool, err error) {
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	unset := time.AfterFunc(net, stop)
@@ -45,14 +47,19 @@ func (t *Ticket) watch(ctx context.Context) (told bool, err error) {
 		return false, t.look(ctx)
 	}
 	// What happened before the watch was set is told by nobody.
-	if there, err := t.stillThere(ctx); err != nil || !there {
+	nearest, err := t.stillThere(ctx)
+	if err != nil || nearest == nil {
 		return true, err
 	}
+	known.turnTo(t.queue.process, *nearest)
 	timer := time.NewTimer(net)
 	defer timer.Stop()
 	select {
 	case err = <-changed:
 		told = err == nil
+	case <-known.ended:
+		known.bury(ctx, t.queue)
+		told = true
 	case <-timer.C:
 		told = true
 	case <-ctx.Done():
@@ -69,17 +76,17 @@ func (t *Ticket) ended(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// stillThere looks whether the nearest key is, and looks who is if it is not. Nobody
-// can have come between it and the ticket.
-func (t *Ticket) stillThere(ctx context.Context) (bool, error) {
-	a, err := t.ask(ctx, Get{Key: t.nearest, Bare: true})
+// stillThere returns the nearest ticket, or looks who is if it is gone: then it is nil.
+// Nobody can have come between it and the own one.
+func (t *Ticket) stillThere(ctx context.Context) (*Entry, error) {
+	a, err := t.ask(ctx, Get{Key: t.nearest})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if e := a.Gets[1].Entries; len(e) > 0 && e[0].Created < t.created() {
-		return true, nil
+		return &e[0], nil
 	}
-	return false, t.look(ctx)
+	return nil, t.look(ctx)
 }
 
 // look finds out who is ahead now.
