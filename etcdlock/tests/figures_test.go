@@ -73,7 +73,9 @@ func TestFree(t *testing.T) {
 				median[kind] = took[kind][len(took[kind])/2]
 				t.Logf("%s: p50 %v", kind, median[kind])
 			}
-			t.Logf("ratio %.2f", float64(median["etcdlock"])/float64(median["concurrency.Mutex"]))
+			ratio := float64(median["etcdlock"]) / float64(median["concurrency.Mutex"])
+			t.Logf("ratio %.2f", ratio)
+			assert.LessOrEqual(t, ratio, map[int]float64{1: 1.25, 3: 1.3}[members])
 		})
 	}
 }
@@ -121,15 +123,27 @@ func handOffs(t *testing.T, c *cluster, kind string, waiters, holds int, hold ti
 // TestHandOff: who waits, each with a client of its own.
 func TestHandOff(t *testing.T) {
 	requireFigures(t)
-	c := startCluster(t, 1)
+	one, three := startCluster(t, 1), startCluster(t, 3)
 	for _, tt := range []struct {
+		c              *cluster
 		waiters, holds int
 		hold           time.Duration
-		writes         int // unrelated ones, a second
+		writes         int           // unrelated ones, a second
+		ratio          float64       // at most
+		mean           time.Duration // at most
 	}{
-		{2, 300, 0, 0}, {2, 300, time.Millisecond, 0}, {8, 600, 0, 0}, {64, 2500, 0, 0}, {3, 200, 20 * time.Millisecond, 200},
+		{one, 2, 300, 0, 0, 0.1, 3 * time.Millisecond},
+		{one, 2, 300, time.Millisecond, 0, 0.1, 3 * time.Millisecond},
+		{one, 8, 600, 0, 0, 0.25, time.Second},
+		{one, 8, 600, time.Millisecond, 0, 0.25, time.Second},
+		{one, 64, 2500, 0, 0, 1.2, time.Second},
+		{one, 3, 200, 20 * time.Millisecond, 200, 1, 4 * time.Millisecond},
+		{three, 2, 200, time.Millisecond, 0, 0.25, time.Second},
+		{three, 8, 400, time.Millisecond, 0, 0.5, time.Second},
+		{three, 64, 1500, time.Millisecond, 0, 1.2, time.Second},
 	} {
-		t.Run(fmt.Sprintf("w=%d hold=%v writes=%d", tt.waiters, tt.hold, tt.writes), func(t *testing.T) {
+		c := tt.c
+		t.Run(fmt.Sprintf("members=%d w=%d hold=%v writes=%d", len(c.members), tt.waiters, tt.hold, tt.writes), func(t *testing.T) {
 			if tt.writes > 0 {
 				writeAllTheTime(t, c, tt.writes)
 			}
@@ -139,7 +153,10 @@ func TestHandOff(t *testing.T) {
 				means[kind] = mean
 				t.Logf("%s: mean %v, p50 %v", kind, mean, p50)
 			}
-			t.Logf("ratio 1/%.1f", float64(means["concurrency.Mutex"])/float64(means["etcdlock"]))
+			ratio := float64(means["etcdlock"]) / float64(means["concurrency.Mutex"])
+			t.Logf("ratio 1/%.1f", 1/ratio)
+			assert.LessOrEqual(t, ratio, tt.ratio)
+			assert.LessOrEqual(t, means["etcdlock"], tt.mean)
 		})
 	}
 }
@@ -162,7 +179,7 @@ func writeAllTheTime(t *testing.T, c *cluster, second int) {
 	})
 }
 
-// TestGoroutines: 64 of one process, and 8 each of two.
+// TestGoroutines: 64 of one process, and 8 each of two, with a token for each grant.
 func TestGoroutines(t *testing.T) {
 	requireFigures(t)
 	c := startCluster(t, 1)
@@ -175,25 +192,48 @@ func TestGoroutines(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), tt.d)
 			defer cancel()
 			var all sync.WaitGroup
-			counts := make([]atomic.Int64, tt.clients)
+			// What follows is for whoever is inside.
+			counts, fallen := make([]float64, tt.clients), 0
+			var last uint64
+			was, left := 0, time.Now()
+			var gaps []time.Duration
 			for i := range tt.clients {
 				l := newLock(t, c, name)
 				for range tt.goroutines {
 					all.Go(func() {
 						for ctx.Err() == nil {
-							if l.Acquire(context.Background()) != nil {
+							if !assert.NoError(t, l.Acquire(context.Background())) {
 								return
 							}
-							counts[i].Add(1)
-							_ = l.Unlock()
+							if was != i {
+								gaps = append(gaps, time.Since(left))
+							}
+							token, err := l.Token()
+							if err != nil || token <= last {
+								fallen++
+							}
+							last = token
+							counts[i]++
+							if was = i; tt.clients > 1 {
+								left = time.Now()
+							}
+							assert.NoError(t, l.Unlock())
 						}
 					})
 				}
 			}
 			all.Wait()
-			for i := range counts {
-				t.Logf("client %d: %.0f holds/s", i, float64(counts[i].Load())/tt.d.Seconds())
+			require.Zero(t, fallen, "tokens that did not grow")
+			least, most := slices.Min(counts), slices.Max(counts)
+			t.Logf("%.0f holds/s, all with higher tokens; the shares differ by %.1f %%", most/tt.d.Seconds(), 100*(most-least)/most)
+			if tt.clients == 1 {
+				assert.Greater(t, most/tt.d.Seconds(), 300_000.0)
+				return
 			}
+			slices.Sort(gaps)
+			t.Logf("%d times from one client to the other, p50 %v", len(gaps), gaps[len(gaps)/2])
+			assert.LessOrEqual(t, gaps[len(gaps)/2], 1500*time.Microsecond)
+			assert.LessOrEqual(t, most-least, 0.05*most)
 		})
 	}
 }
@@ -203,7 +243,7 @@ func TestManyHolds(t *testing.T) {
 	requireFigures(t)
 	c := startCluster(t, 1)
 	l := newLock(t, c, newName(t))
-	const holds, slice = 12_000, 1000
+	const holds, slice = 50_000, 1000
 	var first, last time.Duration
 	for i := 0; i < holds; i += slice {
 		took := make([]time.Duration, slice)
@@ -219,4 +259,5 @@ func TestManyHolds(t *testing.T) {
 		}
 	}
 	t.Logf("p50 of the first 1,000: %v, of the last of %d: %v", first, holds, last)
+	require.LessOrEqual(t, float64(last)/float64(first), 1.3)
 }

@@ -2,12 +2,15 @@ package tests
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,13 +20,46 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 
+	"github.com/filelock-go/filelock/etcdlock"
 	"github.com/filelock-go/filelock/internal/locktest"
 )
 
 // election is how long a member waits for a leader's word.
 const election = time.Second
 
-func init() { locktest.Register("etcd", serve) }
+// otherServer is the environment's name for the path of an etcd to test with, in place of
+// the one that is compiled in.
+const otherServer = "ETCD"
+
+func init() {
+	locktest.Register("etcd", serve)
+	locktest.Register("other etcd", becomeServer)
+}
+
+// becomeServer is serve by the program of otherServer. That does not say when it is ready.
+func becomeServer(args []string) error {
+	dir, number, addresses := args[0], args[1], args[2:]
+	server, scheme := os.Getenv(otherServer), "http"
+	cert, key := filepath.Join(filepath.Dir(dir), certName), filepath.Join(filepath.Dir(dir), keyName)
+	flags := []string{server, "--data-dir", dir, "--name", "m" + number, "--log-level", "error", "--logger", "zap"}
+	if exists(cert) {
+		scheme = "https"
+		flags = append(flags, "--cert-file", cert, "--key-file", key)
+	}
+	var initial []string
+	for i := 0; i < len(addresses); i += 2 {
+		name := fmt.Sprintf("m%d", i/2)
+		peer, client := "http://"+addresses[i], scheme+"://"+addresses[i+1]
+		initial = append(initial, name+"="+peer)
+		if name == "m"+number {
+			flags = append(flags, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+				"--listen-client-urls", client, "--advertise-client-urls", client)
+		}
+	}
+	flags = append(flags, "--initial-cluster", strings.Join(initial, ","),
+		"--heartbeat-interval", "100", "--election-timeout", fmt.Sprint(election.Milliseconds()))
+	return syscall.Exec(server, flags, os.Environ())
+}
 
 // serve is one member: its directory, number, and the addresses of all, for peers and
 // clients, in turn.
@@ -102,12 +138,31 @@ func startClusterIn(t testing.TB, members int, dir string) *cluster {
 // begin starts member i; ready waits until it serves.
 func (c *cluster) begin(i int) {
 	c.t.Helper()
-	c.members[i] = locktest.Start(c.t, append([]any{"etcd", c.dirs[i], i}, c.addresses...)...)
+	server := "etcd"
+	if os.Getenv(otherServer) != "" {
+		server = "other etcd"
+	}
+	c.members[i] = locktest.Start(c.t, append([]any{server, c.dirs[i], i}, c.addresses...)...)
 }
 
 func (c *cluster) ready(i int) {
 	c.t.Helper()
-	c.members[i].Expect("ready")
+	if os.Getenv(otherServer) == "" {
+		c.members[i].Expect("ready")
+		return
+	}
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, // whether it is there, nothing else
+	}}
+	require.Eventually(c.t, func() bool {
+		for _, scheme := range []string{"http", "https"} {
+			if answer, err := client.Get(scheme + "://" + c.endpoint(i) + "/health"); err == nil {
+				answer.Body.Close()
+				return answer.StatusCode == http.StatusOK
+			}
+		}
+		return false
+	}, locktest.Stuck, 20*time.Millisecond, "etcd %s is not ready", os.Getenv(otherServer))
 }
 
 func (c *cluster) endpoint(i int) string { return c.addresses[2*i+1].(string) }
@@ -147,4 +202,16 @@ func keys(t testing.TB, client *clientv3.Client) int64 {
 	answer, err := client.Get(ctx, "/", clientv3.WithPrefix(), clientv3.WithCountOnly())
 	require.NoError(t, err)
 	return answer.Count
+}
+
+// contenders returns the keys of a lock, in the order of the queue.
+func contenders(t testing.TB, client *clientv3.Client, name string) (all []string) {
+	t.Helper()
+	prefix := etcdlock.DefaultRoot + "/" + strings.ReplaceAll(name, "/", "%2F") + "/"
+	answer, err := client.Get(t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
+	require.NoError(t, err)
+	for _, kv := range answer.Kvs {
+		all = append(all, string(kv.Key))
+	}
+	return all
 }

@@ -81,12 +81,14 @@ func TestTLS(t *testing.T) {
 			defer cancel()
 			began := time.Now()
 			err = l.Acquire(ctx)
-			t.Logf("after %v: %v", time.Since(began), err)
+			took := time.Since(began)
+			t.Logf("after %v: %v", took, err)
 			if tt.ok {
 				require.NoError(t, err)
 				require.NoError(t, l.Unlock())
 				return
 			}
+			require.Less(t, took, atOnceLimit())
 			require.ErrorIs(t, err, fs.ErrPermission)
 			require.NotErrorIs(t, err, context.DeadlineExceeded)
 			require.ErrorContains(t, err, "x509")
