@@ -123,7 +123,8 @@ func (e *Engine) Open(name string, o engine.Options) (engine.Queue, error) {
 // Close ends the leases that are kept for the next use, and waits until that, and all
 // that is still to be cleaned up in the background, is done, or ctx is: then the error
 // matches engine.ErrUnavailable, and what is left ends with its lease. Nobody has to
-// call it. It does not close the client. Locks can be used after it as before.
+// call it. It does not close the client. Locks can be used after it as before. Once the
+// client is closed, all fails at once.
 func (e *Engine) Close(ctx context.Context) error {
 	e.store.close()
 	if err := e.leases.Close(ctx); err != nil {

@@ -25,8 +25,8 @@ type renewals struct {
 	current *renewalStream // nil, or perhaps over
 }
 
-// errClosed is why a stream is over that nobody needs any more.
-var errClosed = errors.New("etcdlock: closed")
+// errUnneeded is why a stream is over that nobody needs any more.
+var errUnneeded = errors.New("nobody renews anything any more")
 
 func (r *renewals) renew(ctx context.Context, lease int64) error {
 	s := r.stream()
@@ -58,7 +58,7 @@ func (r *renewals) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current != nil {
-		r.current.end(errClosed)
+		r.current.end(errUnneeded)
 	}
 }
 

@@ -3,7 +3,6 @@ package etcdlock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -42,6 +41,9 @@ func (s *store) close() {
 // and hide the reason: a certificate that is not trusted, say. But they get a new token
 // for a user, if the client has none yet or an old one.
 func (s *store) Grant(ctx context.Context, seconds int64) (int64, time.Duration, error) {
+	if err := s.closed(); err != nil {
+		return 0, 0, err
+	}
 	raw := pb.NewLeaseClient(s.client.ActiveConnection())
 	answer, err := raw.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: seconds})
 	if err == nil {
@@ -58,16 +60,25 @@ func (s *store) Grant(ctx context.Context, seconds int64) (int64, time.Duration,
 }
 
 func (s *store) Renew(ctx context.Context, lease int64) error {
+	if err := s.closed(); err != nil {
+		return err
+	}
 	neighbour.Tidy() // who holds for long has many callers
 	return s.renewals.renew(ctx, lease)
 }
 
 func (s *store) Revoke(ctx context.Context, lease int64) error {
+	if err := s.closed(); err != nil {
+		return err
+	}
 	_, err := s.client.Revoke(ctx, clientv3.LeaseID(lease))
 	return explain(err)
 }
 
 func (s *store) Left(ctx context.Context, lease int64) (time.Duration, error) {
+	if err := s.closed(); err != nil {
+		return 0, err
+	}
 	answer, err := s.client.TimeToLive(ctx, clientv3.LeaseID(lease))
 	switch {
 	case err != nil:
@@ -79,6 +90,9 @@ func (s *store) Left(ctx context.Context, lease int64) (time.Duration, error) {
 }
 
 func (s *store) Commit(ctx context.Context, t keyqueue.Txn) (keyqueue.Answer, error) {
+	if err := s.closed(); err != nil {
+		return keyqueue.Answer{}, err
+	}
 	neighbour.Tidy()
 	answer, err := s.client.Txn(requireLeader(ctx)).
 		If(conds(t.If)...).Then(ops(t.Then)...).Else(ops(t.Otherwise)...).Commit()
@@ -143,19 +157,33 @@ func get(g keyqueue.Get) clientv3.Op {
 	return clientv3.OpGet(g.Key, opts...)
 }
 
+// errClosed is of all that is asked of a client that is closed. It does not pass.
+var errClosed = errors.New("the client of etcd is closed")
+
+// closed returns errClosed if the client is: it would try again and again.
+func (s *store) closed() error {
+	if s.client.Ctx().Err() != nil {
+		return errClosed
+	}
+	return nil
+}
+
 // errEnded is of a watch that ended without a word.
 var errEnded = errors.New("the watch ended")
 
 // Watch watches from now on: from a revision that is past, etcd would serve it by a
 // loop that runs ten times a second only.
 func (s *store) Watch(ctx context.Context, key string) (<-chan error, error) {
+	if err := s.closed(); err != nil {
+		return nil, err
+	}
 	s.watching.keep()
 	events := s.client.Watch(requireLeader(ctx), key, clientv3.WithFilterPut(), clientv3.WithCreatedNotify())
 	select {
 	case first, ok := <-events:
 		if !ok {
 			s.watching.drop()
-			return nil, fmt.Errorf("%w: %w", keyqueue.ErrPassing, errEnded)
+			return nil, explain(errEnded)
 		}
 		if err := first.Err(); err != nil {
 			s.watching.drop()

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -192,26 +193,30 @@ func TestCancels(t *testing.T) {
 	name := newName(t)
 	holder, l := newLock(t, c, name), newLock(t, c, name)
 	require.NoError(t, holder.Acquire(t.Context()))
-	var latest, timer time.Duration // and how late a mere timer is on this machine
+	var late []time.Duration
+	var timer time.Duration // how late a mere timer is on this machine
 	for range 50 * rounds(20) {
 		limit := rand.N(4 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		began := time.Now()
 		require.ErrorIs(t, l.Acquire(ctx), context.DeadlineExceeded)
-		latest = max(latest, time.Since(began)-limit)
+		late = append(late, time.Since(began)-limit)
 		cancel()
 		began = time.Now()
 		time.Sleep(limit)
 		timer = max(timer, time.Since(began)-limit)
 	}
 	time.Sleep(100 * time.Millisecond)
-	t.Logf("%d keys; the latest came %v late, a timer %v", keys(t, client), latest, timer)
+	slices.Sort(late)
+	latest := late[len(late)-1]
+	t.Logf("%d keys; p99 %v late, the latest %v, a timer %v", keys(t, client), late[len(late)*99/100], latest, timer)
 	require.EqualValues(t, 1, keys(t, client), "the holder's")
-	late := locktest.Stuck / 100 // on a machine that is busy
 	if *figures {
-		late = 20*time.Millisecond + timer
+		require.Less(t, late[len(late)*99/100], 20*time.Millisecond)
+		require.Less(t, latest, 20*time.Millisecond+2*timer)
+	} else { // on a machine that is busy
+		require.Less(t, latest, locktest.Stuck/100)
 	}
-	require.Less(t, latest, late)
 	require.NoError(t, holder.Unlock())
 }
 
@@ -314,4 +319,32 @@ func TestRights(t *testing.T) {
 		assert.ErrorIs(t, err, fs.ErrPermission)
 		assert.False(t, errors.Is(err, context.DeadlineExceeded))
 	}
+}
+
+// TestClosedClient: who closes the client too early is told so at once, whatever there is
+// yet to do, and nothing goes on in the background.
+func TestClosedClient(t *testing.T) {
+	c := startCluster(t, 1)
+	client := newClient(t, c.endpoint(0))
+	e, err := etcdlock.New(client)
+	require.NoError(t, err)
+	l, err := filelock.New("name", filelock.WithEngine(e))
+	require.NoError(t, err)
+	other, err := filelock.New("other", filelock.WithEngine(e))
+	require.NoError(t, err)
+	require.NoError(t, l.Acquire(t.Context()))
+	require.NoError(t, client.Close())
+	began := time.Now()
+	for _, call := range []func() error{
+		func() error { return other.Acquire(t.Context()) },
+		other.TryLock,
+		l.Unlock,
+		func() error { return e.Close(t.Context()) },
+	} {
+		if err := call(); err != nil {
+			require.ErrorContains(t, err, "the client of etcd is closed")
+		}
+	}
+	require.Less(t, time.Since(began), time.Second)
+	require.False(t, l.Held())
 }

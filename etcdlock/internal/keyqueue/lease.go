@@ -80,7 +80,7 @@ func (ls *Leases) take(ctx context.Context, length time.Duration) (*lease, error
 		case err == nil:
 			return l, nil
 		case !errors.Is(err, ErrNoLease):
-			ls.discard(l)
+			ls.revokeSoon(l, l.length)
 			return nil, err
 		}
 	}
@@ -120,20 +120,31 @@ func (ls *Leases) grant(ctx context.Context, length time.Duration) (*lease, erro
 // used again.
 func (ls *Leases) put(l *lease, length time.Duration) {
 	ls.mu.Lock()
-	keep := !ls.closed && !l.isDoubtful()
+	doubt := l.isDoubtful()
+	keep := !ls.closed && !doubt
 	if keep {
 		ls.idle[length] = append(ls.idle[length], l)
 	}
 	ls.mu.Unlock()
-	if !keep {
+	switch {
+	case doubt:
 		ls.discard(l)
+	case !keep:
+		ls.revokeSoon(l, l.length)
 	}
 }
 
-// discard revokes a lease in the background, and its key with it.
-func (ls *Leases) discard(l *lease) {
+// afterwards is how long a lease that is in doubt is revoked for at the least. It may last
+// longer than its time: no lease ends while a store is down, and then all begin anew.
+const afterwards = time.Minute
+
+// discard revokes a lease that may have a key, in the background.
+func (ls *Leases) discard(l *lease) { ls.revokeSoon(l, max(l.length, afterwards)) }
+
+// revokeSoon revokes a lease in the background. It tries for no longer than limit.
+func (ls *Leases) revokeSoon(l *lease, limit time.Duration) {
 	ls.background.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), l.length)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		_ = ls.revoke(ctx, l) // or it ends by itself
 	})
@@ -156,7 +167,7 @@ func (ls *Leases) Close(ctx context.Context) error {
 	ls.mu.Unlock()
 	for _, leases := range idle {
 		for _, l := range leases {
-			ls.discard(l)
+			ls.revokeSoon(l, l.length)
 		}
 	}
 	done := make(chan struct{})

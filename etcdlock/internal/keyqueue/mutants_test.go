@@ -38,7 +38,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "a lease is used again after a doubtful request", file: "lease.go",
-		old: "keep := !ls.closed && !l.isDoubtful()", new: "keep := !ls.closed",
+		old: "doubt := l.isDoubtful()", new: "doubt := false",
 		test: "TestSchedules/harsh", failure: "orphan|overlap|order|stuck|unexpected",
 	},
 	{
@@ -107,7 +107,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "cleaning up depends on the caller's context", file: "lease.go",
-		old:  "	ls.background.Go(func() {\n		ctx, cancel := context.WithTimeout(context.Background(), l.length)\n		defer cancel()\n		_ = ls.revoke(ctx, l) // or it ends by itself\n	})\n",
+		old:  "	ls.background.Go(func() {\n		ctx, cancel := context.WithTimeout(context.Background(), limit)\n		defer cancel()\n		_ = ls.revoke(ctx, l) // or it ends by itself\n	})\n",
 		new:  "	_ = ls.revoke\n",
 		test: "TestCancelLeavesNothing", failure: "left after a cancel",
 	},
