@@ -84,6 +84,18 @@ func WithRoot(root string) Option {
 	})
 }
 
+// WithoutNeighbours has the end of this process told to nobody: who waits behind it waits
+// for its lease, on the same machine, too. It is for processes that have others do the
+// work. These do not inherit the lock, but with time to end before the next one enters,
+// somebody can see to it that they do. By default, a waiter right behind it on the same
+// machine is told within milliseconds, on Linux.
+func WithoutNeighbours() Option {
+	return optionFunc(func(e *Engine) error {
+		e.process.Hidden = true
+		return nil
+	})
+}
+
 // processName is another one for each process.
 var processName = rand.Text()
 
@@ -96,6 +108,8 @@ func New(client *clientv3.Client, opts ...Option) (*Engine, error) {
 		return nil, fmt.Errorf("%w: the client is nil", filelock.ErrInvalid)
 	}
 	e := &Engine{root: DefaultRoot}
+	e.process = keyqueue.Process{PID: os.Getpid(), Name: processName, Machine: neighbour.Machine(), Meet: neighbour.Meet}
+	e.process.Host, _ = os.Hostname() // for display
 	for _, o := range opts {
 		if err := o.apply(e); err != nil {
 			return nil, err
@@ -103,9 +117,9 @@ func New(client *clientv3.Client, opts ...Option) (*Engine, error) {
 	}
 	e.store = newStore(client, e.root)
 	e.leases = keyqueue.NewLeases(e.store)
-	neighbour.Show(processName)
-	e.process = keyqueue.Process{PID: os.Getpid(), Name: processName, Machine: neighbour.Machine(), Meet: neighbour.Meet}
-	e.process.Host, _ = os.Hostname() // for display
+	if !e.process.Hidden {
+		neighbour.Show(processName)
+	}
 	// Two clients may reach two clusters by the same endpoints.
 	endpoints := slices.Sorted(slices.Values(client.Endpoints()))
 	e.id = fmt.Sprintf("etcd:%s#%p", strings.Join(endpoints, ","), client)

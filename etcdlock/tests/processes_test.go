@@ -25,17 +25,18 @@ import (
 )
 
 func init() {
-	locktest.Register("hold", holdInChild)
+	locktest.Register("hold", func(args []string) error { return holdInChild(args) })
+	locktest.Register("hold hidden", func(args []string) error { return holdInChild(args, etcdlock.WithoutNeighbours()) })
 	locktest.Register("pause", pauseInChild)
 }
 
 // lockInChild makes the lock that the arguments say: endpoint, name, seconds.
-func lockInChild(args []string) (*filelock.FileLock, *clientv3.Client, error) {
+func lockInChild(args []string, opts ...etcdlock.Option) (*filelock.FileLock, *clientv3.Client, error) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: args[:1], Logger: zap.NewNop()})
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := etcdlock.New(client)
+	e, err := etcdlock.New(client, opts...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,8 +49,8 @@ func lockInChild(args []string) (*filelock.FileLock, *clientv3.Client, error) {
 }
 
 // holdInChild holds the lock until it is killed.
-func holdInChild(args []string) error {
-	l, _, err := lockInChild(args)
+func holdInChild(args []string, opts ...etcdlock.Option) error {
+	l, _, err := lockInChild(args, opts...)
 	if err != nil {
 		return err
 	}
@@ -160,15 +161,15 @@ func TestPaused(t *testing.T) {
 	require.NoError(t, next.Unlock())
 }
 
-// kills returns how long it took from a kill of the holder to the next one, who waits
-// already, or comes then, in order.
-func kills(t *testing.T, c *cluster, n, seconds int, waits bool) (took []time.Duration) {
+// kills returns how long it took from a kill of the holder, a child that does main, to the
+// next one, who waits already, or comes then, in order.
+func kills(t *testing.T, c *cluster, main string, n, seconds int, waits bool) (took []time.Duration) {
 	t.Helper()
 	times := make([]time.Duration, n)
 	var all sync.WaitGroup
 	for i := range times {
 		name := newName(nil)
-		child := locktest.Start(t, "hold", c.endpoint(0), name, seconds)
+		child := locktest.Start(t, main, c.endpoint(0), name, seconds)
 		child.Expect("held")
 		next := newLock(t, c, name, filelock.WithLease(time.Duration(seconds)*time.Second))
 		var done <-chan error
@@ -209,7 +210,8 @@ func TestKilledBeside(t *testing.T) {
 	if *figures {
 		n = 50
 	}
-	took := kills(t, startCluster(t, 1), n, 20, true)
+	c := startCluster(t, 1)
+	took := kills(t, c, "hold", n, 20, true)
 	t.Logf("of %d: median %v, longest %v, of a lease of 20 s", n, took[n/2], took[n-1])
 	limit := 100 * time.Millisecond
 	if *figures {
@@ -217,6 +219,10 @@ func TestKilledBeside(t *testing.T) {
 	}
 	require.Less(t, took[n/2], limit)
 	require.Less(t, took[n-1], 5*time.Second)
+
+	took = kills(t, c, "hold hidden", 1, 2, true)
+	t.Logf("of one that does not tell: %v, of a lease of 2 s", took[0])
+	require.Greater(t, took[0], time.Second)
 }
 
 // TestKilled: a holder that is killed is followed by who comes then, or is elsewhere, when
@@ -227,7 +233,7 @@ func TestKilled(t *testing.T) {
 	if *figures {
 		n = 50
 	}
-	took := kills(t, startCluster(t, 1), n, seconds, false)
+	took := kills(t, startCluster(t, 1), "hold", n, seconds, false)
 	t.Logf("of %d: median %v, longest %v, of a lease of %d s", n, took[n/2], took[n-1], seconds)
 	require.Less(t, took[n-1], (seconds+1)*time.Second)
 }
@@ -248,6 +254,9 @@ func TestMembersKilled(t *testing.T) {
 		}, 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "leader" {
+				t.Skip("with -short the leader only")
+			}
 			c := startCluster(t, 3)
 			r := newReferee()
 			ctx, cancel := context.WithCancel(t.Context())
@@ -286,7 +295,11 @@ func TestMembersKilled(t *testing.T) {
 // followers renews leases until it notices, which takes it an election timeout; those
 // who elect another one add as much to all leases.
 func TestNoQuorum(t *testing.T) {
-	const lease, tooLong = 3 * time.Second, 8 * time.Second
+	const lease = 3 * time.Second
+	tooLong := 8 * time.Second
+	if testing.Short() {
+		tooLong = 4 * time.Second
+	}
 	c := startCluster(t, 3)
 	l, next := newLock(t, c, "name", filelock.WithLease(lease)), newLock(t, c, "name", filelock.WithLease(lease))
 	require.NoError(t, l.Acquire(t.Context()))

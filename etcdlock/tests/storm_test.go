@@ -77,8 +77,11 @@ func stormInChild(args []string) error {
 func TestStorm(t *testing.T) {
 	const processes = 8
 	lasts := 12 * time.Second
-	if *figures {
+	switch {
+	case *figures:
 		lasts = time.Minute
+	case testing.Short():
+		lasts = 6 * time.Second
 	}
 	c := startCluster(t, 3)
 	referee := filepath.Join(t.TempDir(), "referee")

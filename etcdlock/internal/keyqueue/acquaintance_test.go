@@ -16,6 +16,7 @@ func TestEndOfHolder(t *testing.T) {
 	const length = 4 * time.Second
 	for name, tt := range map[string]struct {
 		machine string
+		hidden  bool
 		late    bool // the holder ends before anybody waits
 		weather weather
 		prompt  bool
@@ -24,13 +25,16 @@ func TestEndOfHolder(t *testing.T) {
 		"before a neighbour came": {machine: "here", late: true},
 		"on another machine":      {machine: "there"},
 		"on an unknown machine":   {machine: ""},
+		"that has hidden":         {machine: "here", hidden: true},
 		"that could not be met":   {machine: "here", weather: weather{crowded: 1000}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(1, tt.weather)
 				there, here := &way{fake: f}, &way{fake: f}
-				held, err := newFakeEngine(there, "holder", tt.machine).Open("name", engine.Options{Lease: length})
+				their := newFakeEngine(there, "holder", tt.machine)
+				their.process.Hidden = tt.hidden
+				held, err := their.Open("name", engine.Options{Lease: length})
 				require.NoError(t, err)
 				holder := held.New(false)
 				_, err = holder.Join(t.Context())

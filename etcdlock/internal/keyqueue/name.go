@@ -59,6 +59,8 @@ type Process struct {
 	// Machine is equal for processes that Meet may tell of each other; "": it tells of
 	// nobody. What others write under the root is believed here.
 	Machine string
+	// Hidden: its tickets do not say on which machine it is, so that nobody is told of its end.
+	Hidden bool
 	// Meet returns a channel that is closed when the process of that name, of the same
 	// machine, has ended; nil if that will not be told. The caller calls part when it does
 	// not care any more.
@@ -66,7 +68,11 @@ type Process struct {
 }
 
 func (p Process) value(c engine.Contender) string {
-	text, err := json.Marshal(value{p.Host, p.PID, p.Name, p.Machine, c.Queued, c.Lease.Seconds(), c.Label})
+	machine := p.Machine
+	if p.Hidden {
+		machine = ""
+	}
+	text, err := json.Marshal(value{p.Host, p.PID, p.Name, machine, c.Queued, c.Lease.Seconds(), c.Label})
 	if err != nil { // a time out of range: there is none
 		panic(err)
 	}
