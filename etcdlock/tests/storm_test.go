@@ -37,7 +37,11 @@ func stormInChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := filelock.New("storm", filelock.WithEngine(e), filelock.WithLease(3*time.Second))
+	lease, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	l, err := filelock.New("storm", filelock.WithEngine(e), filelock.WithLease(lease))
 	if err != nil {
 		return err
 	}
@@ -72,10 +76,87 @@ func stormInChild(args []string) error {
 	}
 }
 
+// storm is some processes that contend, of which one is killed now and then.
+type storm struct {
+	cluster        *cluster
+	processes      int
+	lease          time.Duration
+	lasts, between time.Duration // kills
+	leader         time.Duration // when the leader is killed, and begins again; 0: never
+
+	mu                     sync.Mutex
+	holds, overlaps, kills int
+	last                   time.Time
+	gap                    time.Duration // the longest between two holds
+}
+
+func (s *storm) rage(t *testing.T) {
+	t.Helper()
+	referee := filepath.Join(t.TempDir(), "referee")
+	s.last = time.Now()
+	var readers sync.WaitGroup
+	begin := func() *locktest.Child {
+		child := locktest.Start(t, "storm", strings.Join(s.cluster.endpoints(), ","), referee, s.lease)
+		readers.Go(func() { s.read(child) })
+		return child
+	}
+	var children []*locktest.Child
+	for range s.processes {
+		children = append(children, begin())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), s.lasts)
+	defer cancel()
+	kill := time.NewTicker(s.between)
+	defer kill.Stop()
+	var leader <-chan time.Time
+	if s.leader > 0 {
+		leader = time.After(s.leader)
+	}
+	for over := false; !over; {
+		select {
+		case <-ctx.Done():
+			over = true
+		case <-kill.C:
+			i := rand.IntN(s.processes)
+			children[i].Kill()
+			children[i] = begin()
+			s.kills++
+		case <-leader:
+			i := s.cluster.leader()
+			s.cluster.members[i].Kill()
+			s.cluster.begin(i)
+			s.cluster.ready(i)
+		}
+	}
+	for _, child := range children {
+		child.Kill()
+	}
+	readers.Wait()
+	t.Logf("%d holds, %d overlaps, %d kills, the longest gap %v, in %v", s.holds, s.overlaps, s.kills, s.gap, s.lasts)
+	require.Zero(t, s.overlaps)
+	client := newClient(t, s.cluster.endpoints()...)
+	require.Eventually(t, func() bool { return keys(t, client) == 0 }, 15*time.Second, 50*time.Millisecond, "nothing is left of the dead")
+}
+
+// read counts what a child says.
+func (s *storm) read(child *locktest.Child) {
+	for line := range child.Lines() {
+		s.mu.Lock()
+		switch line {
+		case "held":
+			s.holds++
+			s.gap = max(s.gap, time.Since(s.last))
+			s.last = time.Now()
+		default:
+			s.overlaps++
+		}
+		s.mu.Unlock()
+	}
+}
+
 // TestStorm: eight processes, of which one is killed now and then, three members, and
 // the leader killed and started again.
 func TestStorm(t *testing.T) {
-	const processes = 8
 	lasts := 12 * time.Second
 	switch {
 	case *figures:
@@ -83,65 +164,18 @@ func TestStorm(t *testing.T) {
 	case testing.Short():
 		lasts = 6 * time.Second
 	}
-	c := startCluster(t, 3)
-	referee := filepath.Join(t.TempDir(), "referee")
-	var mu sync.Mutex
-	holds, overlaps, kills := 0, 0, 0
-	last, gap := time.Now(), time.Duration(0)
-	begin := func() *locktest.Child {
-		return locktest.Start(t, "storm", strings.Join(c.endpoints(), ","), referee)
+	s := storm{cluster: startCluster(t, 3), processes: 8, lease: 3 * time.Second, lasts: lasts, between: 2 * time.Second, leader: lasts / 3}
+	s.rage(t)
+	require.Greater(t, s.holds, 10)
+}
+
+// TestStormOfKills: each lives for a second and a half, and often it is the last in the queue
+// that dies, whose lease is longer. Hardly anything goes on; but nothing else goes wrong.
+func TestStormOfKills(t *testing.T) {
+	requireFigures(t)
+	s := storm{
+		cluster: startCluster(t, 1), processes: 6, lease: 5 * time.Second,
+		lasts: 15 * time.Second, between: 250 * time.Millisecond,
 	}
-	var readers sync.WaitGroup
-	ctx, cancel := context.WithTimeout(t.Context(), lasts)
-	defer cancel()
-	read := func(child *locktest.Child) {
-		readers.Go(func() {
-			for line := range child.Lines() {
-				mu.Lock()
-				switch line {
-				case "held":
-					holds++
-					gap = max(gap, time.Since(last))
-					last = time.Now()
-				default:
-					overlaps++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	var children []*locktest.Child
-	for range processes {
-		children = append(children, begin())
-		read(children[len(children)-1])
-	}
-	leader := time.NewTimer(lasts / 3)
-	kill := time.NewTicker(2 * time.Second)
-	defer kill.Stop()
-	for over := false; !over; {
-		select {
-		case <-ctx.Done():
-			over = true
-		case <-kill.C:
-			i := rand.IntN(processes)
-			children[i].Kill()
-			children[i] = begin()
-			read(children[i])
-			kills++
-		case <-leader.C:
-			i := c.leader()
-			c.members[i].Kill()
-			c.begin(i)
-			c.ready(i)
-		}
-	}
-	for _, child := range children {
-		child.Kill()
-	}
-	readers.Wait()
-	t.Logf("%d holds, %d overlaps, %d kills, the longest gap %v, in %v", holds, overlaps, kills, gap, lasts)
-	require.Zero(t, overlaps)
-	require.Greater(t, holds, 10)
-	client := newClient(t, c.endpoints()...)
-	require.Eventually(t, func() bool { return keys(t, client) == 0 }, 15*time.Second, 50*time.Millisecond, "nothing is left of the dead")
+	s.rage(t)
 }
