@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,10 +39,10 @@ func init() {
 
 // becomeServer is serve by the program of otherServer. That does not say when it is ready.
 func becomeServer(args []string) error {
-	dir, number, addresses := args[0], args[1], args[2:]
+	cost, dir, number, addresses := args[0], args[1], args[2], args[3:]
 	server, scheme := os.Getenv(otherServer), "http"
 	cert, key := filepath.Join(filepath.Dir(dir), certName), filepath.Join(filepath.Dir(dir), keyName)
-	flags := []string{server, "--data-dir", dir, "--name", "m" + number, "--log-level", "error", "--logger", "zap"}
+	flags := []string{server, "--data-dir", dir, "--name", "m" + number, "--log-level", "error", "--logger", "zap", "--bcrypt-cost", cost}
 	if exists(cert) {
 		scheme = "https"
 		flags = append(flags, "--cert-file", cert, "--key-file", key)
@@ -61,12 +62,17 @@ func becomeServer(args []string) error {
 	return syscall.Exec(server, flags, os.Environ())
 }
 
-// serve is one member: its directory, number, and the addresses of all, for peers and
-// clients, in turn.
+// serve is one member: what passwords cost it, its directory, number, and the addresses of
+// all, for peers and clients, in turn.
 func serve(args []string) error {
-	dir, number, addresses := args[0], args[1], args[2:]
+	cost, dir, number, addresses := args[0], args[1], args[2], args[3:]
 	cfg := embed.NewConfig()
 	cfg.Dir, cfg.Name, cfg.LogLevel = dir, "m"+number, "error"
+	bcrypt, err := strconv.ParseUint(cost, 10, 0)
+	if err != nil {
+		return err
+	}
+	cfg.BcryptCost = uint(bcrypt)
 	var initial []string
 	for i := 0; i < len(addresses); i += 2 {
 		name := fmt.Sprintf("m%d", i/2)
@@ -142,7 +148,11 @@ func (c *cluster) begin(i int) {
 	if os.Getenv(otherServer) != "" {
 		server = "other etcd"
 	}
-	c.members[i] = locktest.Start(c.t, append([]any{server, c.dirs[i], i}, c.addresses...)...)
+	cost := 4 // the least: with the race detector others take seconds
+	if *figures {
+		cost = 10 // the default: a twentieth of a second
+	}
+	c.members[i] = locktest.Start(c.t, append([]any{server, cost, c.dirs[i], i}, c.addresses...)...)
 }
 
 func (c *cluster) ready(i int) {
