@@ -47,7 +47,11 @@ func (t *Ticket) Join(ctx context.Context) (engine.Term, error) {
 // Try implements engine.Ticket.
 func (t *Ticket) Try(ctx context.Context) (engine.Term, error) {
 	nobody := []Cond{{Key: t.queue.rivals(t.shared), Prefix: true}}
-	return t.join(ctx, nobody, nil, engine.ErrBusy)
+	term, err := t.join(ctx, nobody, nil, engine.ErrBusy)
+	if err == nil {
+		t.guard() // there is nothing to wait for
+	}
+	return term, err
 }
 
 // JoinFor implements engine.Swapper.
