@@ -20,7 +20,16 @@ func (r *run) bequest() (tickets []string, drop func(), err error) {
 		}
 	})
 	for _, l := range r.held.locks {
-		w, err := r.witness(l)
+		if l.target.at != nil {
+			place, err := l.Place()
+			if err != nil {
+				drop()
+				return nil, nil, err
+			}
+			tickets = append(tickets, place.ID)
+			continue
+		}
+		w, err := r.witness(l.FileLock)
 		if errors.Is(err, errors.ErrUnsupported) {
 			continue
 		}

@@ -92,7 +92,7 @@ func New() *cobra.Command {
 
 The target need not exist and is never touched. The lock is a queue of files
 beside it, TARGET.lock.HOST.PID.TOKEN.pid, one for each process that holds the
-lock or waits for it.`,
+lock or waits for it. With etcd built in, it can also be a name there (etcd://HOST/NAME).`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -103,7 +103,7 @@ lock or waits for it.`,
 	}
 	root.SetVersionTemplate("filelock {{.Version}}\n")
 	root.AddCommand(
-		newRun(), newHold(), newHolder(), newRelease(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker(),
+		newRun(), newHold(), newHolder(), newRelease(), newStatus(), newReap(), newVerify(), newBench(), newVersion(), newWorker(), newGuard(),
 	)
 	return root
 }

@@ -8,9 +8,9 @@ import (
 
 // Variables of the command's environment. With several targets, each has one a line.
 const (
-	envTarget = "FILELOCK_TARGET" // the target's path, absolute
-	envTicket = "FILELOCK_TICKET" // the path of its ticket
-	envToken  = "FILELOCK_TOKEN"  // the fencing token, with --fencing
+	envTarget = "FILELOCK_TARGET" // the target's path, absolute, or its URL
+	envTicket = "FILELOCK_TICKET" // the path of its ticket, or what the lock service has for that
+	envToken  = "FILELOCK_TOKEN"  // the fencing token, with --fencing or of a lock service
 	envHeld   = "FILELOCK_HELD"   // the tickets of all runs around the command, the innermost first
 	envHolder = "FILELOCK_HOLDER" // the processes that "filelock hold" started
 )
@@ -20,7 +20,7 @@ const (
 func (h *held) variables(tickets []string) []variable {
 	targets := make([]string, len(h.locks))
 	for i, l := range h.locks {
-		targets[i] = l.Path()
+		targets[i] = l.name()
 	}
 	return []variable{
 		{envHeld, strings.Join(slices.Concat(tickets, heldAround()), "\n")},

@@ -49,7 +49,7 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	var lost <-chan struct{}
-	if r.flags.killOnLoss {
+	if r.flags.endsOnLoss() {
 		lost = r.held.lost()
 	}
 	var e ending

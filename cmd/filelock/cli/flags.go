@@ -21,10 +21,11 @@ ends by that signal. Of filelock itself:
     64  wrong usage
     65  this command runs under that lock already, and would wait for itself
     66  the directory of TARGET or of the queue does not exist
-    68  the lock was lost, and the command was ended for it (--kill-on-loss)
+    68  the lock was lost, and the command was ended for it (--kill-on-loss, etcd)
     69  the command cannot be started
     70  internal error
-    71  the system refused something, or the lock was lost while the command ran
+    71  the system, or etcd, refused something or does not answer, or the lock was lost
+        while the command ran
     75  the lock was not had: busy, or too long a wait (see -E)
 
 A signal that ends processes ends a wait, and leaves nothing in the queue. While the
@@ -45,7 +46,14 @@ The command finds in its environment:
     FILELOCK_HELD    the files of all locks that are held around it
 
 With several targets these have several lines. While filelock waits, it says on a
-terminal for whom, and nothing elsewhere.`
+terminal for whom, and nothing elsewhere.
+
+TARGET may be a name in etcd, etcd://HOST:PORT,.../NAME or, with TLS, etcds://, if this
+filelock has etcd in it. Such a lock has a lease (?lease=30s, 15 s by default), ends with
+the command, and the command with it: as with --kill-on-loss, and before the lease ends.
+The variables ETCDCTL_ENDPOINTS, ETCDCTL_USER, ETCDCTL_PASSWORD, ETCDCTL_CACERT,
+ETCDCTL_CERT and ETCDCTL_KEY mean what they mean to etcdctl. FILELOCK_TOKEN is always
+there.`
 
 // runFlags are the arguments of "filelock run".
 type runFlags struct {
@@ -81,12 +89,25 @@ func (f *runFlags) complete(set *pflag.FlagSet) error {
 	case f.exec && (f.lease > 0 || f.init):
 		return errors.New("-F leaves no filelock behind, as --lease, --kill-on-loss and --init need it")
 	}
-	return f.operands(set.Args())
+	if err := f.operands(set.Args()); err != nil {
+		return err
+	}
+	if err := f.locate(); err != nil {
+		return err
+	}
+	if f.exec && inService(f.named) {
+		return errors.New("-F leaves no filelock behind, and nobody to renew the lease of a lock in a lock service")
+	}
+	return nil
 }
+
+// endsOnLoss reports whether the command is ended when a lock is lost. In a lock service
+// it is lost for good then, and another one's.
+func (f *runFlags) endsOnLoss() bool { return f.killOnLoss || inService(f.named) }
 
 // leavesToHeirs reports whether the lock outlives the command in those of its
 // descendants that have its ticket open. A lease does not: nobody would renew it.
-func (f *runFlags) leavesToHeirs() bool { return !f.close && f.lease == 0 }
+func (f *runFlags) leavesToHeirs() bool { return !f.close && f.lease == 0 && !inService(f.named) }
 
 // operands takes what follows the flags: the target and the command.
 func (f *runFlags) operands(rest []string) error {

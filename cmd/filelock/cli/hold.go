@@ -31,7 +31,8 @@ with the work: if the work is a subshell or a function of it.
 
 The lock ends with the script, not with the script's children. What runs in the
 background has to be waited for, and what a killed script leaves running is not
-protected any more: run such work with "filelock run".
+protected any more: run such work with "filelock run". That is also what to do where the
+lock is in etcd.
 
 Exit code: as that of run, if the lock is not had.`
 
@@ -97,8 +98,18 @@ func (f *holdFlags) complete(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("--pid %d: want a process", f.pid)
 	}
 	f.targets, f.given = append(f.targets, args...), cmd.Flags()
+	if err := f.locate(); err != nil {
+		return err
+	}
+	if inService(f.named) {
+		return errNoHold
+	}
 	return nil
 }
+
+// errNoHold is of hold and release for a lock in a lock service, which may be lost at any
+// time.
+var errNoHold = errors.New(`hold is for files: when a lock of a lock service is lost, somebody has to end what runs under it, so run the script under "filelock run"`)
 
 // holding is what a holder tells of itself when it has the lock.
 type holding struct {

@@ -179,7 +179,7 @@ func (r *run) holding() (h holding, err error) {
 	h.Holder, h.Variables = holder{self.PID, self.Start}, map[string]string{}
 	var tickets []string
 	for _, l := range r.held.locks {
-		w, err := r.witness(l)
+		w, err := r.witness(l.FileLock)
 		if err != nil {
 			return h, err
 		}

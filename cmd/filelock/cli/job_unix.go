@@ -182,6 +182,22 @@ func (j *job) continuedWithin(d time.Duration) bool {
 	}
 }
 
+// clear waits until nothing of the command's process group runs any more, when the
+// command itself has ended, and at the deadline kills what does.
+func (j *job) clear(deadline time.Time) {
+	for unix.Kill(-j.pid, 0) == nil {
+		if time.Now().After(deadline) {
+			_ = unix.Kill(-j.pid, unix.SIGKILL)
+			return
+		}
+		_, _ = j.reap() // process 1 has to, or they stay
+		time.Sleep(clearEvery)
+	}
+}
+
+// clearEvery is how often clear looks: nothing tells of the end of a process group.
+const clearEvery = 10 * time.Millisecond
+
 // resume continues the command, in the foreground if that is where this job is.
 func (j *job) resume() {
 	if j.interactive && !j.given && j.tty.ours() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 // have them in common.
 type lockFlags struct {
 	targets    []string
+	named      []target // what the targets are, see locate
 	shared     bool
 	exclusive  bool
 	try        bool
@@ -50,7 +52,7 @@ func (f *lockFlags) define(set *pflag.FlagSet) {
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of a busy lock and of waiting; errors are said")
 	set.StringVar(&f.label, "label", "", "what others are told of the holder: at most 64 bytes of `TEXT`")
 	set.Var(&f.lease, "lease", "have the lock expire `TIME` after the last sign of life, of which one is given three times in it; whole seconds")
-	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
+	set.BoolVar(&f.killOnLoss, "kill-on-loss", false, "end the command and its process group, or the script, if the lease is lost: TERM, and to a command KILL after 5 seconds; needs --lease")
 	set.BoolVar(&f.fencing, "fencing", false, "take a fencing token, FILELOCK_TOKEN in the environment: a number that grows with every holder, for what is protected to check")
 	set.StringVar(&f.queueDir, "queue-dir", "", "keep the queue's files in `DIR` rather than beside TARGET; all who use the lock must agree on this")
 	_ = cobra.MarkFlagDirname(set, "queue-dir")
@@ -85,15 +87,54 @@ func (f *lockFlags) complete(set *pflag.FlagSet) error {
 		return errors.New("-q and -v exclude each other")
 	case set.Changed("lease") && f.lease == 0:
 		return errors.New("--lease 0: want whole seconds, at least one")
-	case f.killOnLoss && f.lease == 0:
-		return errors.New("--kill-on-loss needs --lease: without, nothing watches the lock while it is held")
 	case set.Changed("queue-dir") && f.queueDir == "":
 		return errors.New("--queue-dir: the directory's name is empty")
 	}
 	return nil
 }
 
+// locate finds out what the targets are, once all are known.
+func (f *lockFlags) locate() (err error) {
+	if f.named, err = parseTargets(f.targets); err != nil {
+		return err
+	}
+	if f.killOnLoss && f.lease == 0 && !inService(f.named) {
+		return errors.New("--kill-on-loss needs --lease: without, nothing watches the lock while it is held")
+	}
+	files := slices.ContainsFunc(f.named, func(t target) bool { return t.at == nil })
+	if flag := f.forFiles(); flag != "" && !files {
+		return fmt.Errorf("%s is for locks that are files", flag)
+	}
+	return nil
+}
+
+// forFiles is a flag that was given and means nothing to a lock service, or "".
+func (f *lockFlags) forFiles() string {
+	switch {
+	case f.queueDir != "":
+		return "--queue-dir"
+	case f.createDirs:
+		return "--create-dirs"
+	case f.mode != 0:
+		return "--mode"
+	}
+	return ""
+}
+
+// options are those for any target.
 func (f *lockFlags) options() []filelock.Option {
+	var opts []filelock.Option
+	if f.wait > 0 {
+		opts = append(opts, filelock.WithTimeout(time.Duration(f.wait)))
+	}
+	if f.label != "" {
+		opts = append(opts, filelock.WithLabel(f.label))
+	}
+	return opts
+}
+
+// fileOptions are those for paths.
+func (f *lockFlags) fileOptions() []filelock.Option {
 	var opts []filelock.Option
 	if f.createDirs {
 		opts = append(opts, filelock.WithCreateDirs())
@@ -101,17 +142,11 @@ func (f *lockFlags) options() []filelock.Option {
 	if f.queueDir != "" {
 		opts = append(opts, filelock.WithQueueDir(f.queueDir))
 	}
-	if f.wait > 0 {
-		opts = append(opts, filelock.WithTimeout(time.Duration(f.wait)))
-	}
 	if f.lease > 0 {
 		opts = append(opts, filelock.WithLease(time.Duration(f.lease)))
 	}
 	if f.fencing {
 		opts = append(opts, filelock.WithFencing())
-	}
-	if f.label != "" {
-		opts = append(opts, filelock.WithLabel(f.label))
 	}
 	if f.mode != 0 {
 		opts = append(opts, filelock.WithFileMode(fs.FileMode(f.mode)))

@@ -129,7 +129,7 @@ func (n *narrator) sentence(format string, args ...any) {
 func (h *held) String() string {
 	names := make([]string, len(h.locks))
 	for i, l := range h.locks {
-		names[i] = printable(l.Path())
+		names[i] = printable(l.name())
 	}
 	return strings.Join(names, ", ")
 }

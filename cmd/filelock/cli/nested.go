@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/engine"
 )
 
 // errNested is matched when a run of the same target is around this one.
@@ -26,8 +28,11 @@ func refuseNested(f *lockFlags) error {
 	if f.queueDir != "" {
 		opts = append(opts, filelock.WithQueueDir(f.queueDir))
 	}
-	for _, target := range f.targets {
-		q, err := filelock.Inspect(target, opts...)
+	for _, target := range f.named {
+		if target.at != nil {
+			continue // see refuseNestedIn
+		}
+		q, err := filelock.Inspect(target.text, opts...)
 		if err != nil {
 			continue // what is wrong with it, taking it tells
 		}
@@ -36,6 +41,30 @@ func refuseNested(f *lockFlags) error {
 				continue
 			}
 			return fmt.Errorf("%s: %w: it would wait for itself (held by %s)", printable(q.Path), errNested, t)
+		}
+	}
+	return nil
+}
+
+// refuseNestedIn is refuseNested for the locks that are in services. The service has to
+// be asked.
+func refuseNestedIn(ctx context.Context, h *held) error {
+	around := heldAround()
+	if len(around) == 0 {
+		return nil
+	}
+	for _, l := range h.locks {
+		if l.target.at == nil {
+			continue
+		}
+		all, err := h.services.list(ctx, l.target)
+		if errors.Is(err, engine.ErrUnavailable) {
+			return err
+		}
+		for _, c := range all { // none after other errors: what is wrong, taking it tells
+			if slices.Contains(around, c.ID) {
+				return fmt.Errorf("%s: %w: it would wait for itself (held by %s pid %d)", printable(l.name()), errNested, printable(c.Host), c.PID)
+			}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,12 +33,16 @@ before, and one who waits loses its place and starts anew. Elsewhere one who is
 known to live is refused, and of others nobody knows: if such an owner is inside
 after all, removing its ticket lets two in. Make sure first that it is gone.
 
+In etcd (TARGET is a URL, TICKET a key) the dead are removed without reap, when their
+lease is over. There --force takes the lock from who holds it: it is told, and
+filelock run ends its command, beside which the next one is let in meanwhile.
+
 Exit code:
 
      0  done; without --force also if there was nothing to do
     64  wrong usage, such as --force without --yes where nobody can be asked
     66  the directory of TARGET does not exist, or there is no such TICKET
-    71  the system refused something, or the filesystem does not answer
+    71  the system refused something, or the filesystem or etcd does not answer
     75  the owner of TICKET is inside, or may be: nothing was removed
     76  the answer was not yes: nothing was removed`
 
@@ -60,15 +65,30 @@ func newReap() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		Args:                  oneTarget,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch forced := cmd.Flags().Changed("force"); {
+			forced := cmd.Flags().Changed("force")
+			switch {
 			case forced && f.force == "":
 				return errors.New("--force: which TICKET?")
-			case forced:
-				return f.evict(streamsOf(cmd), args[0])
-			case f.yes:
+			case f.yes && !forced:
 				return errors.New("--yes is for --force")
 			}
-			return f.reap(streamsOf(cmd), args[0])
+			t, err := parseTarget(args[0])
+			if err != nil {
+				return err
+			}
+			var s services
+			defer s.close()
+			name, opts, err := f.locate(&s, t)
+			switch {
+			case err != nil:
+				return err
+			case forced:
+				return f.evict(streamsOf(cmd), t, name, opts)
+			case t.at != nil:
+				fmt.Fprintln(cmd.ErrOrStderr(), "filelock: there is nothing to do: a lock service removes the dead by itself, when their leases have run out")
+				return nil
+			}
+			return f.reap(streamsOf(cmd), name, opts)
 		},
 	}
 	set := cmd.Flags()
@@ -79,12 +99,27 @@ func newReap() *cobra.Command {
 	return cmd
 }
 
-func (f *reapFlags) reap(std streams, target string) error {
+// locate returns what the library is told of a target.
+func (f *reapFlags) locate(s *services, t target) (name string, opts []filelock.Option, err error) {
+	switch {
+	case t.at == nil:
+		return t.text, f.options(), nil
+	case f.queueDir != "":
+		return "", nil, errors.New("--queue-dir is for locks that are files")
+	}
+	opts, err = s.options(context.Background(), t, 0)
+	if err != nil {
+		return "", nil, lookFailed(err)
+	}
+	return t.at.Name, opts, nil
+}
+
+func (f *reapFlags) reap(std streams, target string, opts []filelock.Option) error {
 	look := filelock.Reap
 	if f.dryRun {
 		look = dead
 	}
-	tickets, err := look(target, f.options()...)
+	tickets, err := look(target, opts...)
 	if tableErr := table(std.out, tickets...); err == nil {
 		return tableErr
 	}
@@ -107,8 +142,8 @@ func table(out io.Writer, tickets ...filelock.Ticket) error {
 }
 
 // evict removes one ticket on the user's word.
-func (f *reapFlags) evict(std streams, target string) error {
-	q, err := filelock.Inspect(target, f.options()...)
+func (f *reapFlags) evict(std streams, of target, name string, opts []filelock.Option) error {
+	q, err := filelock.Inspect(name, opts...)
 	if err != nil {
 		return lookFailed(err)
 	}
@@ -116,19 +151,19 @@ func (f *reapFlags) evict(std streams, target string) error {
 	switch {
 	case err != nil:
 		return exit(exitNoInput, err)
-	case t.State == filelock.Inside:
+	case t.State == filelock.Inside && of.at == nil:
 		return exit(exitBusy, fmt.Errorf("%s is inside, and is never removed: %s", printable(f.force), t))
 	}
 	if f.dryRun {
-		fmt.Fprintln(std.err, known(t))
+		fmt.Fprintln(std.err, known(of, t))
 		return table(std.out, t)
 	}
 	if !f.yes {
-		if err := ask(std, t); err != nil {
+		if err := ask(std, of, t); err != nil {
 			return err
 		}
 	}
-	evicted, err := filelock.Evict(target, t.Path, f.options()...)
+	evicted, err := filelock.Evict(name, t.Path, opts...)
 	switch {
 	case errors.Is(err, filelock.ErrInside):
 		return exit(exitBusy, err)
@@ -163,15 +198,20 @@ func sameDir(meant, ticket string) bool {
 }
 
 // known says what is known of a ticket that is to be removed, and what comes of that.
-func known(t filelock.Ticket) string {
-	if t.Guarded {
+func known(of target, t filelock.Ticket) string {
+	switch {
+	case of.at != nil && t.State == filelock.Inside:
+		return "It holds the lock. It is told so and has to end its work, \"filelock run\" its command; the next one is let in at once, beside it, until it has. If it is dead or cut off, its lease ends by itself."
+	case of.at != nil:
+		return "It waits. Its wait ends with an error."
+	case t.Guarded:
 		return "The kernel shows that its owner is not inside, and keeps it outside meanwhile. If it lives, it loses its place in the queue and starts anew."
 	}
 	return "Whether its owner is inside cannot be told here. If it is, removing the ticket lets two in: make sure first, on its host, that the process is gone."
 }
 
 // ask asks whether a ticket is to be removed. Its error is nil if the answer is yes.
-func ask(std streams, t filelock.Ticket) error {
+func ask(std streams, of target, t filelock.Ticket) error {
 	in, ok := std.in.(*os.File)
 	if !ok || !live.IsTerminal(in) {
 		return errors.New("--force asks first: where there is no terminal it needs --yes")
@@ -179,7 +219,7 @@ func ask(std streams, t filelock.Ticket) error {
 	if err := table(std.err, t); err != nil {
 		return err
 	}
-	fmt.Fprintf(std.err, "%s\nRemove it? [yes/no] ", known(t))
+	fmt.Fprintf(std.err, "%s\nRemove it? [yes/no] ", known(of, t))
 	var answer string
 	if _, err := fmt.Fscanln(in, &answer); err != nil && answer == "" {
 		fmt.Fprintln(std.err)

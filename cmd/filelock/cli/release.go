@@ -31,6 +31,13 @@ nothing was ever held.`,
 }
 
 func release(targets []string, opts []filelock.Option) error {
+	named, err := parseTargets(targets)
+	if err != nil {
+		return err
+	}
+	if inService(named) {
+		return errNoHold
+	}
 	var holders []holder
 	for _, line := range lines(os.Getenv(envHolder)) {
 		h, err := parseHolder(line)
@@ -43,7 +50,6 @@ func release(targets []string, opts []filelock.Option) error {
 		return errors.New(`nothing is held for this script: evaluate what "filelock hold" prints`)
 	}
 	if len(targets) > 0 {
-		var err error
 		if holders, err = holdersOf(targets, holders, opts); err != nil {
 			return err
 		}

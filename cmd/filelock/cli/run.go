@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/engine"
 )
 
 func newRun() *cobra.Command {
@@ -102,6 +103,9 @@ func (r *run) notHeld(err error) (int, error) {
 		endBySignal(got.Signal)
 		return exitSignal + got.number(), nil
 	}
+	if errors.Is(err, engine.ErrUnavailable) { // which is no busy lock, whatever ended the wait
+		return exitOS, err
+	}
 	if errors.Is(err, filelock.ErrLocked) || errors.Is(err, filelock.ErrTimeout) {
 		if r.flags.quiet {
 			err = nil
@@ -115,7 +119,10 @@ func (r *run) notHeld(err error) (int, error) {
 // shows in the exit code unless the command failed by itself.
 func (r *run) finish(e ending, say *narrator) (int, error) {
 	failed := r.held.leave(r.flags.leavesToHeirs())
-	if errors.Is(failed, filelock.ErrLost) {
+	switch {
+	case errors.Is(failed, engine.ErrUnavailable):
+		failed = errUnconfirmed
+	case errors.Is(failed, filelock.ErrLost):
 		failed = fmt.Errorf("%w while the command ran: it may not have been alone", failed)
 	}
 	say.ended(e, r.held)
@@ -134,15 +141,22 @@ func (r *run) finish(e ending, say *narrator) (int, error) {
 	return e.code, failed
 }
 
+// errUnconfirmed is of a lock service that did not answer at the end. The library's error
+// tells of the shorter lease that this command reckons with.
+var errUnconfirmed = errors.New("the lock service does not answer: whether the lock was given back is not known; it ends with its lease, at the latest")
+
 // codeOf is the exit code for an error of the library.
 func codeOf(err error) int {
 	var refused syscall.Errno
+	var unreached *connectError
 	switch {
+	case errors.As(err, &unreached):
+		return exitOS
 	case errors.Is(err, errNested), errors.Is(err, filelock.ErrDeadlock):
 		return exitNested
 	case errors.Is(err, filelock.ErrInvalid):
 		return exitUsage
-	case errors.Is(err, filelock.ErrUnanswered):
+	case errors.Is(err, filelock.ErrUnanswered), errors.Is(err, engine.ErrUnavailable), errors.Is(err, fs.ErrPermission):
 		return exitOS
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return exitNoInput
@@ -152,6 +166,9 @@ func codeOf(err error) int {
 		return exitInternal
 	}
 }
+
+// killGrace is how long a command may take to end after TERM when its lock is lost.
+const killGrace = 5 * time.Second
 
 // tryLimit is how long -n waits for a filesystem that does not answer.
 const tryLimit = 8 * time.Second

@@ -10,9 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killGrace is how long a command may take to end after TERM when its lock is lost.
-const killGrace = 5 * time.Second
-
 // become makes this process the command, which inherits the open tickets. It returns
 // if that fails.
 func become(argv, env []string) error {
@@ -27,27 +24,41 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 		becomeReaper()
 	}
 	var lost <-chan struct{}
-	if r.flags.killOnLoss {
+	var g *guard
+	if r.flags.endsOnLoss() {
 		lost = r.held.lost()
+		var err error
+		if g, err = startGuard(); err != nil {
+			return ending{}, err
+		}
+		defer g.end()
 	}
 	j.prepare()
 	r.spared.Wait()
 	if err := r.start(j, env); err != nil {
 		return ending{}, err
 	}
+	g.watch(j.pid)
+	r.held.services.whileOurs(g.extend)
 	drop()
 	say.running(j.pid)
 	status, ended := j.attend(lost, nil)
 	var e ending
-	if !ended {
+	if ended {
+		// By the guard, if this process did not run for so long that it comes to know only now.
+		e.lost = g != nil && status.Signal() == unix.SIGKILL && r.held.isLost()
+	} else {
 		e.lost = true
 		say.lost(j.pid)
+		deadline := time.Now().Add(r.held.services.left(killGrace, sinceAtMost))
 		j.send(unix.SIGTERM)
 		j.send(unix.SIGCONT)
-		if status, ended = j.attend(nil, time.After(killGrace)); !ended {
+		if status, ended = j.attend(nil, time.After(time.Until(deadline))); !ended {
 			_ = unix.Kill(-j.pid, unix.SIGKILL)
 			status, _ = j.attend(nil, nil)
 		}
+		g.end() // it is of the group, which is to be empty
+		j.clear(deadline)
 	}
 	j.end(status)
 	j.std.copied.Wait()
@@ -67,7 +78,7 @@ func (r *run) start(j *job, env []string) error {
 	defer std.started()
 	j.std = std
 	attr := &syscall.ProcAttr{Env: env, Files: std.fds, Sys: &syscall.SysProcAttr{Setpgid: true}}
-	if r.flags.killOnLoss {
+	if r.flags.endsOnLoss() {
 		endWithParent(attr.Sys) // who else would end it?
 	}
 	// What a shell started in its background has not the terminal for its input, or is

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/live"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
 )
@@ -20,7 +21,8 @@ const exitHeld = 1
 
 const statusLong = `Status shows who holds the lock of each TARGET and who waits for it, in order, with
 what is known of each and why. It takes no place in the queue, changes nothing
-and does not wait. A TARGET that is a directory stands for all locks in it.
+and does not wait. A TARGET that is a directory stands for all locks in it. One in etcd
+is a URL, as for run.
 
 Without a TARGET it shows all locks that processes of this machine take part in,
 as far as this user may look at them, and which of these processes wait for each
@@ -39,7 +41,7 @@ Exit code:
      1  at least one is not
     64  wrong usage
     66  the directory of a TARGET does not exist
-    71  the system refused something, or a filesystem does not answer
+    71  the system refused something, or a filesystem or etcd does not answer
 
 JSON: one object, whose fields stay as they are; others may be added.
 
@@ -59,7 +61,7 @@ JSON: one object, whose fields stay as they are; others may be added.
         guarded   whether the kernel tells who is inside, and keeps its ticket from
                   being removed
         lease, plain  if it has one, or is of a program that follows the plain rule
-        path      of the ticket's file
+        path      of the ticket's file, or its key in etcd
     cycles    in words, of processes that wait for each other`
 
 // statusFlags are the arguments of "filelock status".
@@ -96,11 +98,25 @@ func (f *statusFlags) run(cmd *cobra.Command, targets []string) error {
 	case len(targets) == 0 && f.queueDir != "":
 		return errors.New("--queue-dir: which TARGET's queue in it? (Give the directory itself as TARGET for all)")
 	}
+	named, err := parseTargets(targets)
+	if err != nil {
+		return err
+	}
+	var s services
+	defer s.close()
 	look := func(ctx context.Context) overview.Overview {
 		if len(targets) == 0 {
 			return overview.OfMachine(ctx)
 		}
-		return overview.Of(ctx, targets, f.options()...)
+		o := overview.New()
+		for _, t := range named {
+			if t.at == nil {
+				o.Add(ctx, t.text, f.options()...)
+			} else {
+				o.AddFound(ctx, t.text, func() (filelock.Queue, error) { return s.inspect(ctx, t) })
+			}
+		}
+		return o
 	}
 	if f.watch {
 		return watch(cmd, look, f.interval)

@@ -13,8 +13,35 @@ import (
 
 // held are the locks that were taken.
 type held struct {
-	locks   []*filelock.FileLock
-	release func() error
+	locks    []lock
+	services services
+	free     func() error // gives the locks back
+}
+
+// lock is that of a target.
+type lock struct {
+	*filelock.FileLock
+	target target
+}
+
+// name is how the command is told of it.
+func (l lock) name() string {
+	if l.target.at != nil {
+		return l.target.text
+	}
+	return l.Path()
+}
+
+// same reports whether two are one lock. A name in a service may look like a path.
+func (l lock) same(other lock) bool {
+	a, b := l.target.at, other.target.at
+	return l.Path() == other.Path() && (a == nil) == (b == nil) && (a == nil || a.Service == b.Service)
+}
+
+// release gives the locks back.
+func (h *held) release() error {
+	defer h.services.close()
+	return h.free()
 }
 
 // take takes the locks. A signal ends the wait: the error then matches signalError.
@@ -35,31 +62,53 @@ func take(f *lockFlags, s *signals, say *narrator) (*held, error) {
 	return h, err
 }
 
-func (f *lockFlags) take(ctx context.Context, say *narrator) (*held, error) {
+func (f *lockFlags) take(ctx context.Context, say *narrator) (_ *held, err error) {
 	h := &held{}
-	opts := append(f.options(), say.options()...)
+	defer func() {
+		if err != nil {
+			h.services.close()
+		}
+	}()
 	limited := ctx
 	if limit := f.limit(); limit > 0 {
 		var cancel context.CancelFunc
 		limited, cancel = context.WithTimeoutCause(ctx, limit, filelock.ErrTimeout)
 		defer cancel()
 	}
-	for _, target := range f.targets {
-		l, err := open(limited, target, opts)
+	for _, target := range f.named {
+		l, err := f.open(limited, target, &h.services, say)
 		if err != nil {
 			return nil, err
 		}
-		// A path that is named twice counts once.
-		if !slices.ContainsFunc(h.locks, func(other *filelock.FileLock) bool { return other.Path() == l.Path() }) {
+		// A lock that is named twice counts once.
+		if !slices.ContainsFunc(h.locks, l.same) {
 			h.locks = append(h.locks, l)
 		}
 	}
-	var err error
-	h.release, err = f.acquire(ctx, h.locks)
+	if inService(f.named) {
+		err = f.acquireAnswered(limited, h)
+	} else {
+		h.free, err = f.acquire(ctx, h.locks)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return h, nil
+}
+
+// open makes the lock of a target.
+func (f *lockFlags) open(ctx context.Context, t target, s *services, say *narrator) (lock, error) {
+	opts := append(f.options(), say.options()...)
+	if t.at == nil {
+		l, err := openFile(ctx, t.text, append(opts, f.fileOptions()...))
+		return lock{l, t}, err
+	}
+	own, err := s.options(ctx, t, time.Duration(f.lease))
+	if err != nil {
+		return lock{}, err
+	}
+	l, err := filelock.New(t.at.Name, append(opts, own...)...)
+	return lock{l, t}, err
 }
 
 // limit is how long to find the targets may take, or 0.
@@ -70,9 +119,9 @@ func (f *lockFlags) limit() time.Duration {
 	return time.Duration(f.wait)
 }
 
-// open makes a lock, unless ctx is done first: to find the target takes calls that a
+// openFile makes a lock, unless ctx is done first: to find the target takes calls that a
 // dead server does not answer.
-func open(ctx context.Context, target string, opts []filelock.Option) (*filelock.FileLock, error) {
+func openFile(ctx context.Context, target string, opts []filelock.Option) (*filelock.FileLock, error) {
 	type result struct {
 		lock *filelock.FileLock
 		err  error
@@ -90,27 +139,46 @@ func open(ctx context.Context, target string, opts []filelock.Option) (*filelock
 	}
 }
 
-func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (release func() error, err error) {
-	claims := make([]filelock.Claim, len(locks))
-	for i, l := range locks {
-		if claims[i] = l; f.shared {
-			claims[i] = l.Shared()
-		}
-	}
+func (f *lockFlags) acquire(ctx context.Context, locks []lock) (release func() error, err error) {
+	claims := f.claims(locks)
 	if f.trying() {
 		return filelock.TryAcquireAll(ctx, claims...)
 	}
 	return filelock.AcquireAll(ctx, claims...)
 }
 
-// tokens are the fencing tokens, one a lock, or none without --fencing.
-func (h *held) tokens() (tokens []string) {
-	for _, l := range h.locks {
-		if token, err := l.Token(); err == nil {
-			tokens = append(tokens, strconv.FormatUint(token, 10))
+func (f *lockFlags) claims(locks []lock) []filelock.Claim {
+	claims := make([]filelock.Claim, len(locks))
+	for i, l := range locks {
+		if claims[i] = l.FileLock; f.shared {
+			claims[i] = l.Shared()
 		}
 	}
+	return claims
+}
+
+// noToken is in the place of a lock's token that has none, if another one has.
+const noToken = "-"
+
+// tokens are the fencing tokens, one a lock, or none if no lock has one: a file's has,
+// with --fencing.
+func (h *held) tokens() []string {
+	tokens, some := make([]string, len(h.locks)), false
+	for i, l := range h.locks {
+		tokens[i] = noToken
+		if token, err := l.Token(); err == nil {
+			tokens[i], some = strconv.FormatUint(token, 10), true
+		}
+	}
+	if !some {
+		return nil
+	}
 	return tokens
+}
+
+// isLost reports whether one of the locks is lost, by the clock if nobody has said so yet.
+func (h *held) isLost() bool {
+	return slices.ContainsFunc(h.locks, func(l lock) bool { return !l.Held() })
 }
 
 // lost returns a channel that is closed when one of the locks is lost, or nil where

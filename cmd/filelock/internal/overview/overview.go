@@ -48,21 +48,40 @@ const answer = 8 * time.Second
 // errUnanswered is of one that took longer.
 var errUnanswered = fmt.Errorf("%w within %v", filelock.ErrUnanswered, answer)
 
+// New returns an overview of nothing.
+func New() Overview { return Overview{Version: Version, Queues: []Queue{}} }
+
 // Of collects the queues of targets, of which a directory stands for all those in it.
 func Of(ctx context.Context, targets []string, opts ...filelock.Option) Overview {
-	o := Overview{Version: Version, Queues: []Queue{}}
+	o := New()
 	for _, target := range targets {
-		info, err := within(ctx, func() (os.FileInfo, error) { return os.Stat(target) })
-		switch {
-		case errors.Is(err, filelock.ErrUnanswered):
-			o.add(failed(target, err))
-		case err == nil && info.IsDir():
-			o.addDir(ctx, target)
-		default:
-			o.add(inspect(ctx, target, opts...))
-		}
+		o.Add(ctx, target, opts...)
 	}
 	return o
+}
+
+// Add adds the queues of a target.
+func (o *Overview) Add(ctx context.Context, target string, opts ...filelock.Option) {
+	info, err := within(ctx, func() (os.FileInfo, error) { return os.Stat(target) })
+	switch {
+	case errors.Is(err, filelock.ErrUnanswered):
+		o.add(failed(target, err))
+	case err == nil && info.IsDir():
+		o.addDir(ctx, target)
+	default:
+		o.add(inspect(ctx, target, opts...))
+	}
+}
+
+// AddFound adds a queue that inspect finds, within its own limit, under another name.
+func (o *Overview) AddFound(ctx context.Context, name string, inspect func() (filelock.Queue, error)) {
+	found, err := unlessDone(ctx, inspect, nil)
+	if err != nil {
+		o.add(failed(name, err))
+		return
+	}
+	found.Path = name
+	o.add(newQueue(found))
 }
 
 // OfMachine collects all queues that processes of this machine take part in, as far as
@@ -165,6 +184,10 @@ func inspect(ctx context.Context, target string, opts ...filelock.Option) Queue 
 	if err != nil {
 		return failed(target, err)
 	}
+	return newQueue(found)
+}
+
+func newQueue(found filelock.Queue) Queue {
 	q := Queue{Path: found.Path, Tickets: []Ticket{}}
 	behind := false // somebody is ahead
 	for i, t := range found.Tickets {
@@ -181,6 +204,14 @@ func inTheWay(t filelock.Ticket) bool { return t.State != filelock.Dead && t.Sta
 
 // within calls f, and does not wait for it longer than the filesystem may take.
 func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	timer := time.NewTimer(answer)
+	defer timer.Stop()
+	return unlessDone(ctx, f, timer.C)
+}
+
+// unlessDone calls f, and does not wait for it longer than until ctx is done, or late is
+// ready.
+func unlessDone[T any](ctx context.Context, f func() (T, error), late <-chan time.Time) (T, error) {
 	type result struct {
 		value T
 		err   error
@@ -190,13 +221,11 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		v, err := f()
 		done <- result{v, err}
 	}()
-	timer := time.NewTimer(answer)
-	defer timer.Stop()
 	var none T
 	select {
 	case r := <-done:
 		return r.value, r.err
-	case <-timer.C:
+	case <-late:
 		return none, errUnanswered
 	case <-ctx.Done():
 		return none, context.Cause(ctx)
