@@ -5,6 +5,7 @@ package tests
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/filelock-go/filelock/internal/locktest"
@@ -12,7 +13,13 @@ import (
 
 var figures = flag.Bool("figures", false, "measure, beside etcd's own mutex; takes minutes")
 
+// programs are what this binary is too, by the name that it is run under.
+var programs = map[string]func(args []string) int{}
+
 func TestMain(m *testing.M) {
+	if program := programs[filepath.Base(os.Args[0])]; program != nil {
+		os.Exit(program(os.Args[1:]))
+	}
 	locktest.RunChild()
 	flag.Parse()
 	code := m.Run()
