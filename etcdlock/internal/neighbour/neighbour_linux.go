@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +31,7 @@ var Machine = sync.OnceValue(func() string {
 var shown = struct {
 	sync.Mutex
 	socket int
+	tidied time.Time
 }{socket: -1}
 
 func address(name string) unix.Sockaddr { return &unix.SockaddrUnix{Name: "@filelock-process-" + name} }
@@ -65,14 +67,18 @@ func newSocket() (int, error) {
 	return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
 
+// tidyEach is how often callers are forgotten at the most: to see that there is none takes
+// the kernel ten microseconds.
+const tidyEach = 100 * time.Millisecond
+
 // Tidy forgets those who have connected: they have learnt all that they wanted, and the
-// kernel keeps room for some thousands only. It is to be called now and then, and costs
-// one system call.
+// kernel keeps room for some thousands only. It is to be called again and again.
 func Tidy() {
 	shown.Lock()
 	defer shown.Unlock()
-	if shown.socket >= 0 {
+	if shown.socket >= 0 && time.Since(shown.tidied) >= tidyEach {
 		forget(shown.socket)
+		shown.tidied = time.Now()
 	}
 }
 
