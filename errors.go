@@ -193,6 +193,9 @@ func reason(ctx context.Context) error {
 	if errors.Is(cause, ErrTimeout) {
 		return errTimedOut
 	}
+	if lost := (*lostMeanwhile)(nil); errors.As(cause, &lost) {
+		return lost // the caller's context goes on
+	}
 	return &waitEnded{err: err, cause: cause}
 }
 

@@ -302,7 +302,7 @@ func (l *FileLock) do(ctx context.Context, fn func(context.Context) error, r req
 		h.grant.adopt(&own.owner)
 		ctx = own
 	}
-	held, end := h.whileHeld(ctx)
+	held, end := h.whileHeld(ctx, ErrLost)
 	defer func() {
 		end()
 		last, failure := l.take(h)

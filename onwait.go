@@ -118,20 +118,23 @@ type notice struct {
 var errPanicked = errors.New("filelock: the function of WithOnWait panicked")
 
 // acquireTold is acquire for a lock with WithOnWait.
-func (l *FileLock) acquireTold(ctx context.Context, r request) (*hold, error) {
+func (l *FileLock) acquireTold(ctx context.Context, r request) (h *hold, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.notice = &notice{
 		f: l.cfg.onWait, cancel: cancel, path: l.path, since: time.Now(), pause: min(l.cfg.poll, longestLook),
 	}
-	h, err := l.pass(ctx, r)
-	if panicked := r.notice.end(); panicked != nil {
-		if err == nil {
+	defer func() {
+		panicked := r.notice.end()
+		if panicked == nil {
+			return
+		}
+		if h != nil {
 			_, _ = l.take(h) // the panic says more
 		}
 		panic(*panicked)
-	}
-	return h, err
+	}()
+	return l.pass(ctx, r)
 }
 
 // follow has the notice tell where an attempt stands from now on.
