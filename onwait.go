@@ -107,7 +107,7 @@ type notice struct {
 	pause  time.Duration // between looks
 
 	mu       sync.Mutex
-	line     *local.Line
+	line     *line
 	attempt  local.Attempt // to be looked for in line: no more than its address is used
 	stop     chan struct{} // closed at the end; nil: no wait has begun
 	over     bool          // no call is to begin any more
@@ -138,7 +138,7 @@ func (l *FileLock) acquireTold(ctx context.Context, r request) (h *hold, err err
 }
 
 // follow has the notice tell where an attempt stands from now on.
-func (n *notice) follow(line *local.Line, a local.Attempt) {
+func (n *notice) follow(line *line, a local.Attempt) {
 	if n == nil {
 		return
 	}

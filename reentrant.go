@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/flockpeer"
-	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
 	"github.com/filelock-go/filelock/internal/waitfor"
@@ -70,7 +69,8 @@ type grant struct {
 	owner     *Owner // nil: nobody is named
 	reentrant bool
 	batch     time.Duration
-	line      *local.Line
+	nameless  bool // nobody is named, nor will be
+	line      *line
 	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted

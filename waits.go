@@ -13,7 +13,7 @@ import (
 type wait struct {
 	waitfor.Wait
 	site  *site
-	line  *local.Line
+	line  *line
 	owner *Owner
 }
 
@@ -90,35 +90,25 @@ func inProcess(waits []*wait) []waitfor.Wait {
 
 // sitesHere returns the sites of all living FileLocks.
 func sitesHere() (all []*site) {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	for _, pointer := range sites.known {
-		if s := pointer.Value(); s != nil {
-			all = append(all, s)
-		}
-	}
+	sites.each(func(_ string, s *site) { all = append(all, s) })
 	return all
 }
 
 // linesHere returns the lines of a site, but those in bubbles of testing/synctest, whose
 // waits no time of ours can tell.
-func (s *site) linesHere() (lines []*local.Line) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, line := range s.lines {
+func (s *site) linesHere() (lines []*line) {
+	s.lines.each(func(key lineKey, l *line) {
 		if !key.bubbled {
-			lines = append(lines, line)
+			lines = append(lines, l)
 		}
-	}
+	})
 	return lines
 }
 
 // targetOf returns the target of a queue, or what is like it where nobody here has used
 // the queue.
 func targetOf(q waitfor.Queue) string {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if s := sites.known[siteKey(q.Dir, q.Prefix)].Value(); s != nil {
+	if s := sites.find(siteKey(q.Dir, q.Prefix)); s != nil {
 		return quote(s.target)
 	}
 	return quote(q.Target())
