@@ -374,8 +374,8 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	h := l.newHold()
 	own := h.grant
 	*own = grant{
-		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, peers: l.peers,
-		cfg: l.passages(r.shared), notice: r.notice,
+		try: try, owner: owner, nameless: owner == nil && !r.owned, reentrant: l.cfg.reentrant, batch: l.cfg.batch,
+		line: l.line, peers: l.peers, cfg: l.passages(r.shared), notice: r.notice,
 	}
 	if r.notice != nil {
 		r.notice.follow(l.line, own)

@@ -218,6 +218,9 @@ func (o *Owner) forget(g *grant) {
 func (g *grant) settle(p turn.Passage) {
 	if g.owner == nil {
 		g.passage, g.holds = p, 1
+		if g.nameless && p != nil {
+			g.line.nameless.Add(1)
+		}
 		return
 	}
 	g.owner.mu.Lock()
@@ -241,7 +244,15 @@ func (g *grant) release() (last bool, err error) {
 		}
 		return false, nil
 	}
+	g.unnamed()
 	return true, g.line.Release(g.passage, g.batch)
+}
+
+// unnamed undoes what settle has counted.
+func (g *grant) unnamed() {
+	if g.nameless {
+		g.line.nameless.Add(-1)
+	}
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.

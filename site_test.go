@@ -1,6 +1,7 @@
 package filelock_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -98,4 +99,54 @@ func TestLineInUseStays(t *testing.T) {
 	}
 	require.True(t, slices.IsSorted(order), order)
 	requireNoTickets(t, filepath.Dir(path))
+}
+
+// TestNamelessHolds: of what is held, that is counted which nobody named holds, for as
+// long as it is held.
+func TestNamelessHolds(t *testing.T) {
+	l := newLock(t, target(t))
+	held := func(want int) {
+		t.Helper()
+		require.Equal(t, want, l.NamelessHolds())
+	}
+	acquire(t, l)
+	held(1)
+	require.ErrorIs(t, l.TryLock(), filelock.ErrLocked)
+	held(1)
+	require.NoError(t, l.Unlock())
+	held(0)
+
+	for i := range 2 {
+		require.NoError(t, l.AcquireShared(t.Context()))
+		held(i + 1)
+	}
+	for i := range 2 {
+		require.NoError(t, l.Unlock())
+		held(1 - i)
+	}
+
+	release, err := filelock.AcquireAll(t.Context(), l)
+	require.NoError(t, err)
+	held(1)
+	require.NoError(t, release())
+	require.NoError(t, release())
+	held(0)
+
+	acquire(t, l)
+	if err := l.Bequeath(); !errors.Is(err, errors.ErrUnsupported) {
+		require.NoError(t, err)
+		held(0)
+	} else {
+		held(1)
+		require.NoError(t, l.Unlock())
+	}
+
+	me := filelock.ContextWithOwner(t.Context())
+	require.NoError(t, l.Acquire(me))
+	held(0)
+	require.NoError(t, l.Unlock())
+	for _, ctx := range []context.Context{me, t.Context()} {
+		require.NoError(t, l.Do(ctx, func(context.Context) error { held(0); return nil }))
+		held(0)
+	}
 }
