@@ -226,14 +226,11 @@ func refused(ctx context.Context, claims []claim, r request) error {
 	owner := ownerOf(ctx)
 	for _, c := range claims {
 		var err error
-		switch held, shared := owner.holds(&c.lock.site.passages); {
+		switch {
 		case c.lock.cfg.reentrant && owner == nil:
 			err = ErrNoOwner
-		case !held || r.try:
-		case shared && !c.shared:
-			err = errUpgrade
-		case !c.lock.cfg.reentrant:
-			err = ErrDeadlock
+		case !r.try: // which would not wait for itself
+			err = owner.refuses(c.lock, c.shared)
 		}
 		if err != nil {
 			r.shared = c.shared

@@ -149,7 +149,10 @@ func WithLinger(d time.Duration) Option {
 // context that names none fails with ErrNoOwner.
 //
 // Without this option, which is the default, an owner's second acquisition
-// fails with ErrDeadlock.
+// fails with ErrDeadlock. With it, one that is to exclude more than what is held does
+// fails so, too: exclusively where that is shared (see AcquireShared), or with
+// WithFlockPeers or WithPlainPeers where that was acquired without. The other way round
+// it is one hold more.
 func WithReentrant() Option {
 	return optionFunc(func(c *config) error { c.reentrant = true; return nil })
 }
