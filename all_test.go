@@ -464,7 +464,7 @@ func TestAcquireAllArguments(t *testing.T) {
 		_, err := filelock.AcquireAll(t.Context(), set...)
 		require.ErrorIs(t, err, filelock.ErrInvalid, name)
 	}
-	var missing context.Context
+	missing := func() context.Context { return nil }()
 	_, err := filelock.AcquireAll(missing, locks[0])
 	require.ErrorIs(t, err, filelock.ErrInvalid)
 	require.EqualError(t, err, "filelock: acquire: invalid argument: the context is nil")

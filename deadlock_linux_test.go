@@ -469,16 +469,12 @@ func looksChild(args []string) error {
 			return err
 		}
 		ctx, cancel := context.WithCancel(context.Background())
+		looks, began := filelock.Looks(), time.Now()
 		waits := start(func() error { return l.Acquire(ctx) })
-		for !filelock.LookDue() {
+		for filelock.Looks() == looks {
 			time.Sleep(time.Millisecond)
 		}
-		began := time.Now()
-		for looks := filelock.Looks(); filelock.Looks() == looks; {
-			time.Sleep(time.Millisecond)
-		}
-		locktest.Say("%v", time.Since(began) >= time.Second-mustBlock)
-		time.Sleep(mustBlock)
+		locktest.Say("%v", time.Since(began) >= time.Second)
 		locktest.Say("%v", filelock.LookDue())
 		cancel()
 		if err := <-waits; !errors.Is(err, context.Canceled) {
@@ -557,10 +553,12 @@ func TestSurvey(t *testing.T) {
 	all, found := waitfor.Survey()
 	var texts []string
 	for _, c := range found {
-		texts = append(texts, c.Text(waitfor.Queue.Target))
+		if c.Steps[0].Queue.Dir == dir { // others may have circles of their own
+			texts = append(texts, c.Text(waitfor.Queue.Target))
+		}
 	}
-	require.Contains(t, circles, texts[0])
 	require.Len(t, texts, 1)
+	require.Contains(t, circles, texts[0])
 	for i, c := range children {
 		at := slices.IndexFunc(all, func(p waitfor.Process) bool { return p.PID == c.Pid() })
 		require.GreaterOrEqual(t, at, 0)
