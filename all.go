@@ -27,6 +27,16 @@ func (l *FileLock) claim() claim { return claim{lock: l} }
 // Shared returns the claim to share the lock, for AcquireAll. It acquires nothing.
 func (l *FileLock) Shared() Claim { return claim{lock: l, shared: true} }
 
+// Claims returns the claims to hold these locks exclusively, for AcquireAll, where there
+// is a slice of them: AcquireAll(ctx, Claims(locks...)...). It acquires nothing.
+func Claims(locks ...*FileLock) []Claim {
+	claims := make([]Claim, len(locks))
+	for i, l := range locks {
+		claims[i] = l
+	}
+	return claims
+}
+
 // AcquireAll waits for several locks and takes them, all or none. It returns nil as
 // its error when all are held, to be given back by release: in the reverse order,
 // exactly and once, as with Hold. Whatever order they are named in, they are taken
