@@ -41,7 +41,7 @@ const evictLimit = 8 * time.Second
 // gone; others are those of New and the filesystem's. After any but ErrUnanswered
 // nothing was removed. It is safe for use by several goroutines.
 func Evict(path, ticket string, opts ...Option) (Ticket, error) {
-	l, err := newLock(path, opts)
+	l, err := newOnlooker(path, opts)
 	if err != nil {
 		return Ticket{}, &Error{Op: "evict", Path: path, Err: err}
 	}

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
@@ -116,10 +115,41 @@ func UntoldCalls() (calls []string) {
 
 // OwnLine gives l a line of its own, so that it takes tickets of its own beside
 // the other locks of its path, as in another process.
-func (l *FileLock) OwnLine() { l.line = new(local.Line) }
+func (l *FileLock) OwnLine() { l.line = new(line) }
+
+// Lines returns how many lines are known at l's site, and PeerFiles how many files that
+// peers lock.
+func (l *FileLock) Lines() int { return l.site.lines.size() }
+
+// PeerFiles: see Lines.
+func (l *FileLock) PeerFiles() int { return l.site.peers.size() }
+
+// size counts what is known, in use or not yet forgotten.
+func (u *inUse[K, V]) size() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.known)
+}
+
+// ForgetLines does what the cleanups of lines do that were known before by the keys of
+// those that are in use now.
+func (l *FileLock) ForgetLines() {
+	var keys []lineKey
+	l.site.lines.each(func(key lineKey, _ *line) { keys = append(keys, key) })
+	for _, key := range keys {
+		l.site.lines.forget(key)
+	}
+}
+
+// NamelessHolds returns how many holds are in nobody's name, of those in l's line.
+func (l *FileLock) NamelessHolds() int { return int(l.line.nameless.Load()) }
 
 // LookDue reports whether this process is going to look for circles of waits.
-func LookDue() bool { return deadlocks.armed.Load() }
+func LookDue() bool {
+	deadlocks.mu.Lock() // not in the midst of a look
+	defer deadlocks.mu.Unlock()
+	return deadlocks.armed.Load()
+}
 
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }

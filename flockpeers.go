@@ -77,12 +77,7 @@ func (c *config) peersOf(s *site, target string) (*flockpeer.File, error) {
 		path = c.flockFile
 	}
 	fresh := flockpeer.New(path) // which may take a server's answer
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.peers[path] == nil {
-		s.peers[path] = fresh
-	}
-	return s.peers[path], nil
+	return s.peers.of(path, func() *flockpeer.File { return fresh }), nil
 }
 
 // peerString describes a peer in a few words.

@@ -436,21 +436,34 @@ func TestFlockPeersResume(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
-// TestFlockPeersOwner: an owner's second hold is counted only where the first one has
-// the flock, too.
+// TestFlockPeersOwner: an owner's second hold is counted only where the first one excludes
+// all whom the second is to exclude.
 func TestFlockPeersOwner(t *testing.T) {
 	path := target(t)
 	ctx := filelock.ContextWithOwner(context.Background())
 	without := newLock(t, path, filelock.WithReentrant())
 	with := newLock(t, path, filelock.WithReentrant(), filelock.WithFlockPeers())
 	require.NoError(t, without.Acquire(ctx))
-	require.ErrorIs(t, with.Acquire(ctx), filelock.ErrDeadlock)
+	err := with.Acquire(ctx)
+	require.ErrorIs(t, err, filelock.ErrDeadlock)
+	require.ErrorContains(t, err, "WithFlockPeers")
+	require.ErrorIs(t, with.TryAcquire(ctx), filelock.ErrLocked)
+	elsewhere := newLock(t, path, filelock.WithReentrant(), filelock.WithFlockPeersFile(path+".flock"))
+	requireRefusedAtOnce(t, ctx, with)
 	require.NoError(t, without.Unlock())
 	require.NoError(t, with.Acquire(ctx))
-	require.NoError(t, with.Acquire(ctx))
+	require.ErrorIs(t, elsewhere.Acquire(ctx), filelock.ErrDeadlock, "it is another flock")
+	for _, inner := range []*filelock.FileLock{with, without} {
+		require.NoError(t, inner.Acquire(ctx))
+		require.NoError(t, inner.AcquireShared(ctx))
+		require.NoError(t, inner.Unlock())
+		require.NoError(t, inner.Unlock())
+		requireFlock(t, path, unix.EWOULDBLOCK)
+	}
+	require.NoError(t, without.Acquire(ctx))
 	require.NoError(t, with.Unlock())
-	requireFlock(t, path, unix.EWOULDBLOCK)
-	require.NoError(t, with.Unlock())
+	requireFlock(t, path, unix.EWOULDBLOCK) // until the last hold, whoever has it
+	require.NoError(t, without.Unlock())
 	requireFlock(t, path, nil)
 }
 

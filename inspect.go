@@ -65,7 +65,7 @@ func (q Queue) Holders() (holders []Ticket) {
 // that). The error is an *Error, with New's errors for the path and the
 // filesystem's own.
 func Inspect(path string, opts ...Option) (Queue, error) {
-	l, err := newLock(path, opts)
+	l, err := newOnlooker(path, opts)
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: path, Err: err}
 	}
@@ -92,7 +92,7 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 // them. The error is an *Error; it wraps those of tickets that are dead but
 // could not be removed, of which there may be some besides those returned.
 func Reap(path string, opts ...Option) ([]Ticket, error) {
-	l, err := newLock(path, opts)
+	l, err := newOnlooker(path, opts)
 	if err != nil {
 		return nil, &Error{Op: "reap", Path: path, Err: err}
 	}

@@ -107,7 +107,7 @@ type notice struct {
 	pause  time.Duration // between looks
 
 	mu       sync.Mutex
-	line     *local.Line
+	line     *line
 	attempt  local.Attempt // to be looked for in line: no more than its address is used
 	stop     chan struct{} // closed at the end; nil: no wait has begun
 	over     bool          // no call is to begin any more
@@ -118,24 +118,27 @@ type notice struct {
 var errPanicked = errors.New("filelock: the function of WithOnWait panicked")
 
 // acquireTold is acquire for a lock with WithOnWait.
-func (l *FileLock) acquireTold(ctx context.Context, r request) (*hold, error) {
+func (l *FileLock) acquireTold(ctx context.Context, r request) (h *hold, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r.notice = &notice{
 		f: l.cfg.onWait, cancel: cancel, path: l.path, since: time.Now(), pause: min(l.cfg.poll, longestLook),
 	}
-	h, err := l.pass(ctx, r)
-	if panicked := r.notice.end(); panicked != nil {
-		if err == nil {
+	defer func() {
+		panicked := r.notice.end()
+		if panicked == nil {
+			return
+		}
+		if h != nil {
 			_, _ = l.take(h) // the panic says more
 		}
 		panic(*panicked)
-	}
-	return h, err
+	}()
+	return l.pass(ctx, r)
 }
 
 // follow has the notice tell where an attempt stands from now on.
-func (n *notice) follow(line *local.Line, a local.Attempt) {
+func (n *notice) follow(line *line, a local.Attempt) {
 	if n == nil {
 		return
 	}

@@ -364,6 +364,66 @@ func TestOnWaitPanics(t *testing.T) {
 	})
 }
 
+// TestOnWaitPanicLeavesNothing: however it waited, and by whatever call, nobody stands in
+// the line or in the queue after the panic, and the owner has nothing.
+func TestOnWaitPanicLeavesNothing(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	calls := map[string]func(*filelock.FileLock, context.Context) error{
+		"Acquire":       (*filelock.FileLock).Acquire,
+		"AcquireShared": (*filelock.FileLock).AcquireShared,
+		"Hold":          func(l *filelock.FileLock, ctx context.Context) error { _, err := l.Hold(ctx); return err },
+		"Do":            func(l *filelock.FileLock, ctx context.Context) error { return l.Do(ctx, nothing) },
+	}
+	panics := filelock.WithOnWait(func(filelock.Wait) { panic("no terminal") })
+	for name, call := range calls {
+		for way, opts := range map[string][]filelock.Option{
+			"in line": {panics}, "in the queue": {panics}, "in line, reentrant": {panics, filelock.WithReentrant()},
+		} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				path := target(t)
+				holder, l := newLock(t, path), newLock(t, path, opts...)
+				if way == "in the queue" {
+					l.OwnLine()
+				}
+				me := filelock.ContextWithOwner(t.Context())
+				acquire(t, holder)
+				for range 2 { // also by what the first one left for later use
+					require.PanicsWithValue(t, "no terminal", func() { t.Error(call(l, me)) })
+					require.False(t, l.Held())
+					require.Zero(t, l.Waiting())
+					require.Len(t, tickets(t, filepath.Dir(path)), 1)
+				}
+				require.True(t, holder.Held())
+				require.NoError(t, holder.Unlock())
+				again := start(func() error { return l.Acquire(me) })
+				require.NoError(t, result(t, again), "the owner holds nothing of it, nor waits")
+				require.NoError(t, l.Unlock())
+				requireNoTickets(t, filepath.Dir(path))
+			})
+		}
+	}
+}
+
+// TestOnWaitPanicOfOneOwner: a goroutine that is about to share what another one of its
+// owner waits for panics alone.
+func TestOnWaitPanicOfOneOwner(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path)
+	acquire(t, holder)
+	first := newLock(t, path, filelock.WithReentrant())
+	l := newLock(t, path, filelock.WithReentrant(), filelock.WithOnWait(func(filelock.Wait) { panic("no terminal") }))
+	me := filelock.ContextWithOwner(t.Context())
+	done := start(func() error { return first.Acquire(me) })
+	eventually(t, "the first one's wait", func() bool { return holder.Waiting() == 1 })
+	require.PanicsWithValue(t, "no terminal", func() { t.Error(l.Acquire(me)) })
+	requireBlocks(t, done)
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, done))
+	require.NoError(t, first.Unlock())
+	require.False(t, first.Held(), "its only hold was given back")
+	requireNoTickets(t, filepath.Dir(path))
+}
+
 func init() {
 	locktest.Register("late panic", func(args []string) error {
 		inCall, proceed := make(chan struct{}), make(chan struct{})

@@ -149,7 +149,10 @@ func WithLinger(d time.Duration) Option {
 // context that names none fails with ErrNoOwner.
 //
 // Without this option, which is the default, an owner's second acquisition
-// fails with ErrDeadlock.
+// fails with ErrDeadlock. With it, one that is to exclude more than what is held does
+// fails so, too: exclusively where that is shared (see AcquireShared), or with
+// WithFlockPeers or WithPlainPeers where that was acquired without. The other way round
+// it is one hold more.
 func WithReentrant() Option {
 	return optionFunc(func(c *config) error { c.reentrant = true; return nil })
 }
@@ -166,7 +169,8 @@ func WithReentrant() Option {
 // is first in the queue and so holds the lock, most likely (holder_host, holder_pid), and
 // which position the own ticket has, where the holder's is 1. The logger is named
 // "filelock", behind the name that log has; there is no caller, which would be in this
-// package.
+// package. A logger must neither panic nor end its goroutine, as a failing test does: it
+// is called amid acquiring and releasing, and the lock may stay held.
 func WithLogger(log Logger) Option {
 	return optionFunc(func(c *config) error {
 		if log == nil {

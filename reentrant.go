@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/flockpeer"
-	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
 	"github.com/filelock-go/filelock/internal/waitfor"
@@ -70,7 +69,8 @@ type grant struct {
 	owner     *Owner // nil: nobody is named
 	reentrant bool
 	batch     time.Duration
-	line      *local.Line
+	nameless  bool // nobody is named, nor will be
+	line      *line
 	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	passage   turn.Passage // nil until granted
@@ -139,21 +139,37 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
-	upgrade := current.Shared() && !g.Shared()
-	switch {
-	case current.passage.Lost():
+	if current.passage.Lost() {
 		return nil, nil, ErrLost
-	case g.reentrant && !upgrade && g.peers == current.peers:
+	}
+	if err = current.again(g.reentrant, g.cfg, g.peers); err == nil {
 		current.holds++
 		return current, nil, nil
-	case g.try:
+	}
+	if g.try {
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
-		return nil, nil, turn.ErrBusy
-	case upgrade:
-		return nil, nil, errUpgrade
+		err = turn.ErrBusy
+	}
+	return nil, nil, err
+}
+
+// again returns nil if another acquisition by the owner that holds g is one hold more of
+// it, or why that is refused. What excludes more than the acquisition would serves it,
+// and what excludes less does not: it would be told that it excludes those whom it does
+// not.
+func (g *grant) again(reentrant bool, cfg *passage.Config, peers *flockpeer.File) error {
+	switch {
+	case g.Shared() && !cfg.Queue.Shared:
+		return errUpgrade
+	case !reentrant:
+		return ErrDeadlock
+	case peers != nil && peers != g.peers:
+		return errNoFlock
+	case cfg.PlainPeers && !g.cfg.PlainPeers:
+		return errNotSunk
 	default:
-		return nil, nil, ErrDeadlock
+		return nil
 	}
 }
 
@@ -172,19 +188,19 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
-// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
-// nil owner holds nothing.
-func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
+// refuses returns why an acquisition through l fails by what o holds, as far as it knows,
+// or nil. A nil owner holds nothing.
+func (o *Owner) refuses(l *FileLock, shared bool) error {
 	if o == nil {
-		return false, false
+		return nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	g := o.current(queue)
+	g := o.current(&l.site.passages)
 	if g == nil || g.passage == nil || g.passage.Lost() {
-		return false, false
+		return nil
 	}
-	return true, g.Shared()
+	return g.again(l.cfg.reentrant, l.passages(shared), l.peers)
 }
 
 // queues returns the queues whose locks o holds.
@@ -218,6 +234,9 @@ func (o *Owner) forget(g *grant) {
 func (g *grant) settle(p turn.Passage) {
 	if g.owner == nil {
 		g.passage, g.holds = p, 1
+		if g.nameless && p != nil {
+			g.line.nameless.Add(1)
+		}
 		return
 	}
 	g.owner.mu.Lock()
@@ -241,7 +260,15 @@ func (g *grant) release() (last bool, err error) {
 		}
 		return false, nil
 	}
+	g.unnamed()
 	return true, g.line.Release(g.passage, g.batch)
+}
+
+// unnamed undoes what settle has counted.
+func (g *grant) unnamed() {
+	if g.nameless {
+		g.line.nameless.Add(-1)
+	}
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.

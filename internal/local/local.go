@@ -191,7 +191,7 @@ func (l *Line) Waiting() int {
 // Waits calls f for each goroutine that waits: for the one that leads, if it does, and
 // for those in line. It returns what the line has, or waits for, at its front. None of
 // them goes on meanwhile, so f must be quick, and must not use the line.
-func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
+func (l *Line) Waits(f func(Attempt)) (front turn.Passage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.leader != nil {
@@ -200,7 +200,7 @@ func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
 	for w := l.waiters.first; w != nil; w = w.next {
 		f(w.attempt)
 	}
-	return l.front, len(l.parties) > 0 || l.front != nil && l.leader == nil
+	return l.front
 }
 
 // Report says what is ahead of one who would come now, with so many more ahead
