@@ -80,7 +80,7 @@ func (g *grant) yield() error {
 		return err
 	}
 	if g.owner == nil {
-		g.unnamed()
+		g.ends()
 		return nil
 	}
 	g.owner.mu.Lock()

@@ -232,11 +232,11 @@ func (o *Owner) forget(g *grant) {
 
 // settle ends an attempt, with a passage or without.
 func (g *grant) settle(p turn.Passage) {
+	if p != nil {
+		g.begins()
+	}
 	if g.owner == nil {
 		g.passage, g.holds = p, 1
-		if g.nameless && p != nil {
-			g.line.nameless.Add(1)
-		}
 		return
 	}
 	g.owner.mu.Lock()
@@ -260,12 +260,20 @@ func (g *grant) release() (last bool, err error) {
 		}
 		return false, nil
 	}
-	g.unnamed()
+	g.ends()
 	return true, g.line.Release(g.passage, g.batch)
 }
 
-// unnamed undoes what settle has counted.
-func (g *grant) unnamed() {
+// begins counts a turn, and ends counts it no more.
+func (g *grant) begins() {
+	deadlocks.begins()
+	if g.nameless {
+		g.line.nameless.Add(1)
+	}
+}
+
+func (g *grant) ends() {
+	deadlocks.ends()
 	if g.nameless {
 		g.line.nameless.Add(-1)
 	}
