@@ -151,5 +151,12 @@ func LookDue() bool {
 	return deadlocks.armed.Load()
 }
 
+// AskHeir finds out whether this process is an heir, as its first wait does.
+func AskHeir() {
+	if deadlocks.heir.CompareAndSwap(heirUnasked, heirAsked) {
+		deadlocks.askHeir()
+	}
+}
+
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
