@@ -109,6 +109,60 @@ func TestLostParty(t *testing.T) {
 	})
 }
 
+// TestLostPartyUnnoticed: where nothing watches a turn, each reader that leaves looks for
+// itself, and so learns of a loss that nobody knew of.
+func TestLostPartyUnnoticed(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		looks := 0
+		w.standing = func(p *place) error {
+			looks++
+			assert.Zero(t, l.Waiting(), "the line can be used meanwhile")
+			return nil
+		}
+		a, b, c, d := read(l, w), read(l, w), read(l, w), read(l, w)
+		release(t, l, a, testBatch)
+		assert.Equal(t, 1, looks)
+		w.standing = func(*place) error { return turn.ErrLost }
+		assert.ErrorIs(t, l.Release(b.place, testBatch), turn.ErrLost)
+		assert.ErrorIs(t, l.Bequeath(c.place.(turn.Bequeather)), turn.ErrLost)
+		w.standing = func(*place) error { return errFault }
+		w.history()
+		release(t, l, d, testBatch) // the last one learns of it by leaving
+		assert.Equal(t, []string{"bequeath 1"}, w.history())
+		time.Sleep(2 * inheritance)
+	})
+	t.Run("others leave meanwhile", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b, c := read(l, w), read(l, w), read(l, w)
+			w.standing = func(*place) error {
+				w.standing = nil
+				release(t, l, b, testBatch)
+				release(t, l, c, testBatch)
+				assert.Equal(t, []int{1}, w.queue(), "one is inside still")
+				return nil
+			}
+			w.history()
+			release(t, l, a, testBatch)
+			assert.Equal(t, []string{"leave 1"}, w.history())
+		})
+	})
+	t.Run("nobody answers", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := read(l, w), read(l, w)
+			answer := make(chan struct{})
+			w.standing = func(*place) error { <-answer; return nil }
+			began := time.Now()
+			assert.ErrorIs(t, l.Release(a.place, testBatch), turn.ErrUnanswered)
+			assert.Equal(t, 5*time.Second, time.Since(began), "as long as leaving may take")
+			close(answer)
+			synctest.Wait()
+			w.standing = nil
+			release(t, l, b, testBatch)
+			assert.Empty(t, w.queue())
+		})
+	})
+}
+
 // TestWriterAmongReaders: it takes its place while readers are inside, and from then on
 // readers stand behind it, in a batch or not.
 func TestWriterAmongReaders(t *testing.T) {

@@ -97,6 +97,12 @@ type Standing interface {
 	Standing() func() error
 }
 
+// Prompt is a Passage that may know that its calls ask no server, which might not answer.
+type Prompt interface {
+	// Prompt reports whether it is so. It is safe at any time.
+	Prompt() bool
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
