@@ -123,3 +123,6 @@ func LookDue() bool { return deadlocks.armed.Load() }
 
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
+
+// Walks returns how often lines were gone through for those who are told of their wait.
+func Walks() int64 { return lookouts.walks.Load() }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -170,4 +172,41 @@ func TestOnWaitCrowd(t *testing.T) {
 		require.NoError(t, l.Close())
 	})
 	requireNoTickets(t, filepath.Dir(path))
+}
+
+// BenchmarkOnWait1000 shows the processor time that a thousand told waiters of one line take
+// in two seconds: behind a goroutine of their own line, and behind another ticket.
+func BenchmarkOnWait1000(b *testing.B) {
+	const waiters, hold = 1000, 2 * time.Second
+	for name, ownLine := range map[string]bool{"line": false, "ticket": true} {
+		b.Run(name, func(b *testing.B) {
+			path := target(b)
+			holder := newLock(b, path)
+			if ownLine {
+				holder.OwnLine()
+			}
+			acquire(b, holder)
+			var told atomic.Int64
+			ctx, cancel := context.WithCancel(context.Background())
+			var all sync.WaitGroup
+			for range waiters {
+				var once sync.Once
+				l := newLock(b, path, filelock.WithOnWait(func(filelock.Wait) { once.Do(func() { told.Add(1) }) }))
+				all.Go(func() { _ = l.Acquire(ctx) })
+			}
+			eventually(b, "all to be told", func() bool { return told.Load() == waiters })
+			var used time.Duration
+			for b.Loop() {
+				before := processorTime()
+				time.Sleep(hold)
+				used += processorTime() - before
+			}
+			b.ReportMetric(float64(used.Milliseconds())/float64(b.N), "cpu-ms/2s")
+			cancel()
+			all.Wait()
+			if err := holder.Unlock(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }

@@ -127,23 +127,7 @@ func lost(p turn.Passage) error {
 // onlyReaders reports whether nobody in this process is in the way of a reader.
 // l.mu is held.
 func (l *Line) onlyReaders() bool {
-	if l.busy && !l.shared {
-		return false
-	}
-	for w := l.waiters.first; w != nil; w = w.next {
-		if !w.attempt.Shared() {
-			return false
-		}
-	}
-	return true
-}
-
-// readers returns how many are inside. l.mu is held.
-func (l *Line) readers() (n int) {
-	for _, x := range l.parties {
-		n += x.readers
-	}
-	return n
+	return (!l.busy || l.shared) && l.waiters.exclusive == 0
 }
 
 // tryBeside is Try for a reader while another one leads: with a ticket of its own,

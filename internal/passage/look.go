@@ -196,6 +196,7 @@ func (p *Passage) enterable(e *exam) bool {
 // Report implements turn.Passage.
 func (p *Passage) Report() turn.Report {
 	first, ahead := p.contender.Ahead()
+	shared := p.contender.SharedAhead()
 	if ahead == 0 {
 		first = p.contender.Own()
 	}
@@ -218,7 +219,7 @@ func (p *Passage) Report() turn.Report {
 	if ahead == 0 {
 		c.Label = p.cfg.Queue.Label
 	}
-	return turn.Report{First: c, Known: true, Ahead: ahead}
+	return turn.Report{First: c, Known: true, Ahead: ahead, Shared: shared}
 }
 
 // someInside reports whether e or another one below is inside.

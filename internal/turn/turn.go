@@ -108,6 +108,17 @@ type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
 	Known bool      // whether First says anything
 	Ahead int       // how many are ahead of the passage
+	// Shared is how many of these share the turn with others of their kind: they are in
+	// the way of the passage, and not of one that would share it and waits behind that.
+	Shared int
+}
+
+// For returns the report as it is for one who waits behind the passage.
+func (r Report) For(shared bool) Report {
+	if shared {
+		r.Ahead, r.Shared = r.Ahead-r.Shared, 0
+	}
+	return r
 }
 
 // State is what is known of a contender.
