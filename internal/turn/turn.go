@@ -150,6 +150,11 @@ type Contender struct {
 	Reason    string // why State is what it is
 	Label     string // what its owner says of itself, "" if that is not known: any text
 
+	// Marked: it may have been left to heirs, or rests, or did before. Touched is when
+	// that, or anything else about it, last changed.
+	Marked  bool
+	Touched time.Time
+
 	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
 	// its place away while it has.
 	Guarded bool
