@@ -87,7 +87,8 @@ type BusyError struct {
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
-	// of this process count one each.
+	// of this process count one each, but those that are inside by one ticket. Of one
+	// who would share the lock, only those were ahead who would not.
 	Ahead  int
 	Waited time.Duration // AcquireAll: for all the locks together
 	// Deadlock says which circle the wait was part of, as in "may be a deadlock: pid 12

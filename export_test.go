@@ -160,3 +160,26 @@ func AskHeir() {
 
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
+
+// Walks returns how often lines were gone through for those who are told of their wait.
+func Walks() int64 { return lookouts.walks.Load() }
+
+// CountAsked has all counted that is asked about what processes have open, until undo: of
+// one whether it has let a file go, and of all who has it open. With hide, nobody can be
+// seen to have it.
+func CountAsked(hide bool) (letGoes, openers *atomic.Int64, undo func()) {
+	letGoes, openers = new(atomic.Int64), new(atomic.Int64)
+	wasLetGo, wasOpener := letGo, opener
+	letGo = func(pid int, path string) bool {
+		letGoes.Add(1)
+		return wasLetGo(pid, path)
+	}
+	opener = func(path string) int {
+		openers.Add(1)
+		if hide {
+			return 0
+		}
+		return wasOpener(path)
+	}
+	return letGoes, openers, func() { letGo, opener = wasLetGo, wasOpener }
+}

@@ -13,18 +13,12 @@ type Queue struct {
 	Tickets []Ticket `json:"tickets"` // in the order of the queue
 }
 
-// Holder returns who is inside, or else the first ticket whose owner is not
-// dead: it holds the lock or is about to. It reports false if the lock is free.
+// Holder returns who is inside, or else the first ticket whose owner is neither dead
+// nor away: it holds the lock or is about to. It reports false if the lock is free. Of
+// several who share the lock it is the first, see Holders.
 func (q Queue) Holder() (Ticket, bool) {
-	for _, t := range q.Tickets {
-		if t.State == Inside {
-			return t, true
-		}
-	}
-	for _, t := range q.Tickets {
-		if t.State != Dead {
-			return t, true
-		}
+	if holders := q.Holders(); len(holders) > 0 {
+		return holders[0], true
 	}
 	return Ticket{}, false
 }

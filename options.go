@@ -103,8 +103,9 @@ func WithTimeout(d time.Duration) Option {
 // still there: if somebody deleted it, the last goroutine of the batch learns
 // of that when it gives the lock back. Without batches every one does.
 //
-// Who shares the lock joins those of its process that are inside, for as long and for
-// the same price; without batches only those that wait together come in together.
+// Who shares the lock joins those of its process that are inside, for as long and for no
+// system call; without batches only those that wait together come in together. Each of
+// them looks whether the ticket is still there when it gives the lock back.
 func WithBatch(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {

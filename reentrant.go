@@ -341,7 +341,7 @@ func (g *grant) Queued() {
 func (g *grant) Behind(front turn.Passage, goroutines int) {
 	var r turn.Report
 	if front != nil {
-		r = front.Report()
+		r = front.Report().For(g.Shared())
 	}
 	r.Ahead += goroutines
 	g.saw(r)

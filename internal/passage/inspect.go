@@ -44,11 +44,13 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 		return seen.First, seen.Known
 	}
 	if seen.Known {
-		c, inside := lookOnce(cfg, seen.First)
-		if inside {
+		c, there := lookOnce(cfg, seen.First)
+		if there && c.State == turn.Inside {
 			return c, true
 		}
 		seen.First.Label = c.Label
+		// It may have left since, or rest at the tail.
+		seen.Known = there && (c.State != turn.Resting || seen.First.State == turn.Resting)
 	}
 	if seen.Ahead > many {
 		return seen.First, seen.Known // a look at all of them takes its time
@@ -82,19 +84,22 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 	return turn.Contender{}, false
 }
 
-// lookOnce looks at a contender that was seen before. It reports false if that
-// one is gone, or not known to be inside.
+// lookOnce looks at a contender that was seen before, and reports whether that one is
+// still there, as far as can be told.
 func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
 	v, err := ticketdir.Open(cfg.Queue)
 	if err != nil {
-		return c, false
+		return c, true
 	}
 	defer v.Close()
 	x := cfg.examiner(v)
 	x.thorough = true
 	e, err := x.look(queue.Ticket{Name: filepath.Base(c.ID)}, nil, false)
 	defer e.close()
-	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
+	if err != nil {
+		return c, true
+	}
+	return x.contender(&e), !e.gone
 }
 
 // survey calls f with the queue's tickets in order, and whether it is the turn of

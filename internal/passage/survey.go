@@ -123,7 +123,7 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 	}
 	x := p.cfg.examiner(v)
 	x.thorough, x.below = true, &own
-	leaving := 0 // counted, but with all locks free
+	var leaving turn.Report // those counted with all locks free
 	for _, t := range ahead {
 		if s.past[t.Name] {
 			continue
@@ -142,18 +142,26 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 			if c.State == turn.Inside && r.First.State != turn.Inside {
 				// Those below that one are out, or it would not be inside (R5): they
 				// are just leaving, between two calls, or dead.
-				r.Ahead -= leaving
+				r.Ahead, r.Shared = r.Ahead-leaving.Ahead, r.Shared-leaving.Shared
 			}
 			if free {
-				leaving++
+				count(&leaving, t)
 			}
 			if !r.Known || better(c, r.First) {
 				r.First, r.Known = c, true
 			}
 		}
-		r.Ahead++
+		count(&r, t)
 	}
 	return r
+}
+
+// count counts a ticket ahead.
+func count(r *turn.Report, t queue.Ticket) {
+	r.Ahead++
+	if t.Shared {
+		r.Shared++
+	}
 }
 
 // better reports whether c is to be named, rather than first, as the one who is in
