@@ -130,7 +130,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q, target)}
 	l.site.passages.Find(q.Dir)
-	if l.peers, err = cfg.peersOf(l.site, target); err != nil {
+	if l.peers, err = cfg.peersOf(target); err != nil {
 		return nil, err
 	}
 	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, peers: l.peers, bubbled: bubble.Inside()})

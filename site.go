@@ -23,8 +23,7 @@ type site struct {
 
 	mu    sync.Mutex
 	lines map[lineKey]*local.Line
-	fence *fence.Record              // nil: nobody has asked for it
-	peers map[string]*flockpeer.File // what peers lock, by path
+	fence *fence.Record // nil: nobody has asked for it
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in
@@ -54,7 +53,7 @@ func siteOf(q ticketdir.Queue, target string) *site {
 	if s := sites.known[key].Value(); s != nil {
 		return s
 	}
-	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}, peers: map[string]*flockpeer.File{}}
+	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}}
 	sites.known[key] = weak.Make(s)
 	runtime.AddCleanup(s, forget, key)
 	return s

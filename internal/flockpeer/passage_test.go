@@ -49,7 +49,7 @@ func (f *fakeTurn) Report() turn.Report {
 
 func through(t *testing.T) (*Passage, *fakeTurn, *[]turn.Event) {
 	t.Helper()
-	f := New(filepath.Join(t.TempDir(), "lock"))
+	f := Of(filepath.Join(t.TempDir(), "lock"))
 	var events []turn.Event
 	inner := &fakeTurn{path: f.path}
 	return f.Through(inner, Exclusive, func(e turn.Event) { events = append(events, e) }), inner, &events
