@@ -23,7 +23,8 @@ import (
 // Ours queue first, and only those whose turn it is ask for the flock: one of ours, or
 // the readers that share. Goroutines of one process that follow each other within
 // WithBatch keep the flock. It is given back before the ticket. A hold costs seven
-// system calls more.
+// system calls more, and who waits for a peer looks each second whether its ticket and
+// the file are still there.
 //
 // What peers do to each other they do to us, and we to them: a flock knows no order.
 // One who comes back at once may overtake ours. A peer that polls (TryLockContext) may
@@ -41,7 +42,8 @@ import (
 // /proc/locks shows it. Others of ours see the one that waits for a peer as Inside.
 //
 // Peers that remove or replace the file are followed to the new one. If that happens
-// while the lock is held, it is lost: ErrLost from Unlock.
+// while the lock is held, it is lost: ErrLost from Unlock. Acquire fails with ErrLost
+// when it waits for a peer and its ticket is removed, or its lease ends, meanwhile.
 //
 // Locks of different targets whose peers lock one file exclude each other too, unless
 // all share. Nothing looks for that: who holds one and acquires another, as AcquireAll

@@ -4,10 +4,13 @@ package filelock_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -75,6 +78,32 @@ func TestFlockPeersTry(t *testing.T) {
 		require.NoError(t, l.Unlock())
 		require.NoError(t, l.TryLockShared())
 		require.NoError(t, l.Unlock())
+	}
+}
+
+// TestFlockPeersLost: who waits for a peer learns that its ticket was removed meanwhile,
+// once, though the peer stays.
+func TestFlockPeersLost(t *testing.T) {
+	for name, opts := range map[string][]filelock.Option{
+		"no lease": nil, "lease": {filelock.WithLease(time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := target(t)
+			startPeer(t, path)
+			l := newLock(t, path, append(opts, filelock.WithFlockPeers())...)
+			done := start(func() error { return l.Acquire(context.Background()) })
+			eventually(t, "for it to wait in flock", func() bool { return threadsInFlock() > 0 })
+			requireBlocks(t, done)
+			own := tickets(t, filepath.Dir(path))
+			require.Len(t, own, 1)
+			require.NoError(t, os.Remove(filepath.Join(filepath.Dir(path), own[0])))
+			err := result(t, done)
+			require.ErrorIs(t, err, filelock.ErrLost)
+			require.Equal(t, 1, strings.Count(err.Error(), "lost"), "%v", err)
+			require.NotContains(t, err.Error(), "\n")
+			require.False(t, l.Held())
+			requireNoTickets(t, filepath.Dir(path))
+		})
 	}
 }
 
