@@ -29,6 +29,7 @@ type fakeTurn struct {
 
 	losing chan struct{}
 	gone   atomic.Bool // the turn is, for who looks
+	onWait func()
 }
 
 func (f *fakeTurn) note(call string) {
@@ -53,6 +54,12 @@ func (f *fakeTurn) Report() turn.Report {
 	return turn.Report{First: turn.Contender{ID: "own"}, Known: true}
 }
 
+func (f *fakeTurn) OnWait(told func()) { f.onWait = told }
+
+func (f *fakeTurn) Survey(age time.Duration) turn.Report {
+	return turn.Report{First: turn.Contender{ID: "seen " + age.String()}, Known: true}
+}
+
 func (f *fakeTurn) Standing() func() error {
 	return func() error {
 		if f.gone.Load() {
@@ -61,6 +68,9 @@ func (f *fakeTurn) Standing() func() error {
 		return nil
 	}
 }
+
+// plainTurn is a turn.Passage and no more.
+type plainTurn struct{ turn.Passage }
 
 func through(t *testing.T) (*Passage, *fakeTurn, *[]turn.Event) {
 	t.Helper()
@@ -231,4 +241,38 @@ func (s *silentTurn) Standing() func() error {
 		<-s.answer
 		return nil
 	}
+}
+
+// TestSeen: who waits in our queue is seen as without peers, and who waits for a peer
+// sees that one; with a queue that shows nothing, too.
+func TestSeen(t *testing.T) {
+	p, inner, _ := through(t)
+	told := 0
+	p.OnWait(func() { told++ })
+	require.NotNil(t, inner.onWait)
+	inner.onWait()
+	require.Equal(t, 1, told)
+	require.Equal(t, "seen 1s", p.Survey(time.Second).First.ID)
+
+	reader := enter(t, p.file.path, unix.LOCK_SH)
+	ctx, cancel := brief()
+	require.ErrorIs(t, p.Wait(ctx), context.DeadlineExceeded)
+	cancel()
+	require.Equal(t, 2, told)
+	require.True(t, p.Survey(time.Second).First.FlockPeer)
+	reader.leave(t)
+	require.NoError(t, p.Wait(context.Background()))
+	require.Equal(t, "seen 1s", p.Survey(time.Second).First.ID)
+	p.OnWait(nil)
+	require.Nil(t, inner.onWait)
+
+	require.NoError(t, p.Standing()())
+	inner.gone.Store(true)
+	require.ErrorIs(t, p.Standing()(), turn.ErrLost)
+	require.NoError(t, p.Leave())
+
+	plain := p.file.Through(plainTurn{inner}, Exclusive, nil)
+	plain.OnWait(func() { told++ })
+	require.Equal(t, "own", plain.Survey(time.Second).First.ID)
+	require.NoError(t, plain.Standing()())
 }
