@@ -28,7 +28,8 @@ import (
 //
 // What peers do to each other they do to us, and we to them: a flock knows no order.
 // One who comes back at once may overtake ours. A peer that polls (TryLockContext) may
-// never find the lock free beside a busy queue of ours. A flock lets readers in while a writer waits, so that readers of ours that
+// wait for long beside ours that never pause: docs/migrating.md has figures, and what
+// to do. A flock lets readers in while a writer waits, so that readers of ours that
 // follow each other without a gap keep a peer from its LOCK_EX for as long as they do.
 //
 // An acquisition that gives up returns at its moment, but flock(2) cannot be called
