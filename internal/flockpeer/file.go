@@ -1,9 +1,8 @@
 // Package flockpeer has a passage take flock(2) on a file, too, for as long as it has
 // its turn, so that it excludes programs that know only that.
 //
-// Ours queue first, and only the one whose turn it is asks for the flock. So at
-// most one of ours stands among the peers, and their unfairness costs ours no
-// order.
+// Ours queue first, and only those whose turn it is ask for the flock: one, or the
+// readers that share. So their unfairness costs ours no order.
 package flockpeer
 
 import (
