@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
@@ -118,26 +119,19 @@ func UntoldCalls() (calls []string) {
 func (l *FileLock) OwnLine() { l.line = new(line) }
 
 // Lines returns how many lines are known at l's site, and PeerFiles how many files that
-// peers lock.
-func (l *FileLock) Lines() int { return l.site.lines.size() }
+// peers lock are known at all.
+func (l *FileLock) Lines() int { return l.site.lines.Len() }
 
 // PeerFiles: see Lines.
-func (l *FileLock) PeerFiles() int { return l.site.peers.size() }
-
-// size counts what is known, in use or not yet forgotten.
-func (u *inUse[K, V]) size() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return len(u.known)
-}
+func PeerFiles() int { return flockpeer.Files() }
 
 // ForgetLines does what the cleanups of lines do that were known before by the keys of
 // those that are in use now.
 func (l *FileLock) ForgetLines() {
 	var keys []lineKey
-	l.site.lines.each(func(key lineKey, _ *line) { keys = append(keys, key) })
+	l.site.lines.Each(func(key lineKey, _ *line) { keys = append(keys, key) })
 	for _, key := range keys {
-		l.site.lines.forget(key)
+		l.site.lines.Forget(key)
 	}
 }
 

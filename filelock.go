@@ -119,7 +119,7 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.peers, err = l.cfg.peersOf(l.site, l.path); err != nil {
+	if l.peers, err = l.cfg.peersOf(l.path); err != nil {
 		return nil, err
 	}
 	l.line = l.site.line(lineKey{

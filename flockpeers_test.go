@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -352,18 +351,6 @@ func TestFlockPeersFile(t *testing.T) {
 	})
 }
 
-// waitsInFlock reports whether a thread of this process waits in flock(2): from then on
-// it has the file open.
-func waitsInFlock() bool {
-	stacks := make([]byte, 1<<20)
-	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		if strings.Contains(stack, "flockpeer.waitLock(") && strings.Contains(stack, "unix.Flock(") {
-			return true
-		}
-	}
-	return false
-}
-
 // TestFlockPeersReplace: a peer that removes its file when it leaves is no trap, and
 // who replaces it under the holder is found out.
 func TestFlockPeersReplace(t *testing.T) {
@@ -371,7 +358,7 @@ func TestFlockPeersReplace(t *testing.T) {
 	peer := startPeer(t, path)
 	l := newLock(t, path, filelock.WithFlockPeers())
 	entered := start(func() error { return l.Acquire(context.Background()) })
-	eventually(t, "for it to wait in flock", waitsInFlock)
+	eventually(t, "for it to wait in flock", func() bool { return threadsInFlock() == 1 })
 	requireBlocks(t, entered)
 	require.NoError(t, os.Remove(path)) // by the peer, before it leaves
 	other := startPeer(t, path)         // it has the new file

@@ -7,6 +7,7 @@ import (
 
 	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/flockpeer"
+	"github.com/filelock-go/filelock/internal/inuse"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -19,8 +20,7 @@ type site struct {
 	target   string
 	queue    waitfor.Queue
 	passages passage.Site
-	lines    inUse[lineKey, line]
-	peers    inUse[string, flockpeer.File] // what peers lock, by path
+	lines    inuse.Map[lineKey, line]
 
 	mu    sync.Mutex
 	fence *fence.Record // nil: nobody has asked for it
@@ -47,14 +47,14 @@ type line struct {
 }
 
 // sites are the sites of all living FileLocks.
-var sites inUse[string, site]
+var sites inuse.Map[string, site]
 
 func siteKey(dir, prefix string) string { return dir + "\x00" + prefix }
 
 func siteOf(q ticketdir.Queue, target string) *site {
-	return sites.of(siteKey(q.Dir, q.Prefix), func() *site {
+	return sites.Of(siteKey(q.Dir, q.Prefix), func() *site {
 		return &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}}
 	})
 }
 
-func (s *site) line(k lineKey) *line { return s.lines.of(k, func() *line { return new(line) }) }
+func (s *site) line(k lineKey) *line { return s.lines.Of(k, func() *line { return new(line) }) }

@@ -20,6 +20,7 @@ func TestLinesAreForgotten(t *testing.T) {
 	path := target(t)
 	l := newLock(t, path)
 	const n = 100
+	peers := filelock.PeerFiles()
 	for i := range n {
 		opts := []filelock.Option{filelock.WithLabel(fmt.Sprint("job ", i))}
 		if i%2 == 0 {
@@ -37,7 +38,7 @@ func TestLinesAreForgotten(t *testing.T) {
 	require.Greater(t, l.Lines(), 1)
 	eventually(t, "oblivion", func() bool {
 		runtime.GC()
-		return l.Lines() == 1 && l.PeerFiles() == 0
+		return l.Lines() == 1 && filelock.PeerFiles() <= peers
 	})
 	require.NoError(t, l.TryLock()) // so that it is in use until here
 	require.NoError(t, l.Unlock())

@@ -91,14 +91,14 @@ func inProcess(waits []*wait) []waitfor.Wait {
 
 // sitesHere returns the sites of all living FileLocks.
 func sitesHere() (all []*site) {
-	sites.each(func(_ string, s *site) { all = append(all, s) })
+	sites.Each(func(_ string, s *site) { all = append(all, s) })
 	return all
 }
 
 // linesHere returns the lines of a site, but those in bubbles of testing/synctest, whose
 // waits no time of ours can tell.
 func (s *site) linesHere() (lines []*line) {
-	s.lines.each(func(key lineKey, l *line) {
+	s.lines.Each(func(key lineKey, l *line) {
 		if !key.bubbled {
 			lines = append(lines, l)
 		}
@@ -109,7 +109,7 @@ func (s *site) linesHere() (lines []*line) {
 // targetOf returns the target of a queue, or what is like it where nobody here has used
 // the queue.
 func targetOf(q waitfor.Queue) string {
-	if s := sites.find(siteKey(q.Dir, q.Prefix)); s != nil {
+	if s := sites.Find(siteKey(q.Dir, q.Prefix)); s != nil {
 		return quote(s.target)
 	}
 	return quote(q.Target())
