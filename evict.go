@@ -1,7 +1,6 @@
 package filelock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,9 +16,6 @@ import (
 // is inside, or may be: where the kernel does not tell who is inside (see
 // Ticket.Guarded), whoever is known to live may be.
 var ErrInside = errors.New("its owner holds the lock, or may")
-
-// evictLimit is how long Evict waits for a filesystem that does not answer.
-const evictLimit = 8 * time.Second
 
 // Evict removes one ticket, whatever the verdict on its owner, from the queue of
 // path. It is for operators, who know of an owner what no evidence tells: that its
@@ -41,6 +37,26 @@ const evictLimit = 8 * time.Second
 // gone; others are those of New and the filesystem's. After any but ErrUnanswered
 // nothing was removed. It is safe for use by several goroutines.
 func Evict(path, ticket string, opts ...Option) (Ticket, error) {
+	type evicted struct {
+		ticket Ticket
+		err    error
+	}
+	done := make(chan evicted, 1)
+	go func() {
+		t, err := evict(path, ticket, opts)
+		done <- evicted{t, err}
+	}()
+	limit := time.NewTimer(answerLimit)
+	defer limit.Stop()
+	select {
+	case e := <-done:
+		return e.ticket, e.err
+	case <-limit.C:
+		return Ticket{}, &Error{Op: "evict", Path: path, Err: ErrUnanswered}
+	}
+}
+
+func evict(path, ticket string, opts []Option) (Ticket, error) {
 	l, err := newLock(path, opts)
 	if err != nil {
 		return Ticket{}, &Error{Op: "evict", Path: path, Err: err}
@@ -57,9 +73,7 @@ func (l *FileLock) evict(name string) (Ticket, error) {
 	if dir != "" && filepath.Clean(dir) != filepath.Clean(l.passage.Queue.Dir) {
 		return Ticket{}, fmt.Errorf("%w: %s is not in %s, where the tickets of this lock are", ErrInvalid, quote(dir+name), quote(l.passage.Queue.Dir))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), evictLimit)
-	defer cancel()
-	c, err := passage.Evict(ctx, &l.passage, name)
+	c, err := passage.Evict(&l.passage, name)
 	t := newTicket(c)
 	switch {
 	case err == nil:

@@ -1,7 +1,6 @@
 package passage
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 
@@ -16,27 +15,8 @@ import (
 var ErrNoTicket = errors.New("passage: no ticket of this queue")
 
 // Evict removes the ticket of that name, whatever the verdict, unless its owner is
-// inside or may be: ticketdir.ErrInside. fs.ErrNotExist: it is gone. If ctx is done
-// first, the error is turn.ErrUnanswered, and the removal may still happen.
-func Evict(ctx context.Context, cfg *Config, name string) (turn.Contender, error) {
-	type result struct {
-		c   turn.Contender
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		c, err := evict(cfg, name)
-		done <- result{c, err}
-	}()
-	select {
-	case r := <-done:
-		return r.c, r.err
-	case <-ctx.Done():
-		return turn.Contender{}, turn.ErrUnanswered
-	}
-}
-
-func evict(cfg *Config, name string) (turn.Contender, error) {
+// inside or may be: ticketdir.ErrInside. fs.ErrNotExist: it is gone.
+func Evict(cfg *Config, name string) (turn.Contender, error) {
 	if _, ok := ticket.Parse(cfg.Queue.Prefix, name); !ok {
 		return turn.Contender{}, ErrNoTicket
 	}
