@@ -208,7 +208,7 @@ func TestReapAsks(t *testing.T) {
 	dir := t.TempDir()
 	ticket := filepath.Join(dir, "target.lock.web-9.example.org.42.tok.pid")
 	require.NoError(t, os.WriteFile(ticket, nil, 0o644))
-	for _, no := range []string{"no\r", "y\r", "\r", "\x04"} {
+	for _, no := range []string{"no\r", "y\r", "yes no\r", "\r", "\x04"} {
 		s := atTerminal(t, dir, 120, 24, "filelock", "reap", "--force", ticket, "target")
 		s.shows(`^1 +first +exclusive plain +web-9\.example\.org +42 `)
 		s.shows(`^Whether its owner is inside cannot be told here\. If it is, removing the ticket lets two in`)

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 )
 
+// endings are the events that end a process.
+var endings = forwarded
+
 func notify() *signals {
 	s := &signals{c: make(chan os.Signal, 16)}
 	for _, sig := range forwarded {
@@ -59,8 +62,8 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 			forward(cmd, s)
 		case <-lost:
 			lost, e.lost = nil, true
-			say.lost(cmd.Process.Pid)
 			_ = cmd.Process.Kill() // there is nothing gentler
+			briefly(func() { say.lost(cmd.Process.Pid) })
 		case err := <-ended:
 			var failed *exec.ExitError
 			if err != nil && !errors.As(err, &failed) {

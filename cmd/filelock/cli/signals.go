@@ -9,6 +9,7 @@ import (
 // signals receives those that this process was not told to ignore.
 type signals struct{ c chan os.Signal }
 
+// stop gives signals their usual effect again.
 func (s *signals) stop() { signal.Stop(s.c) }
 
 // context returns a context that ends with the first signal of those that end a
@@ -32,6 +33,21 @@ func (s *signals) context() (ctx context.Context, stop func()) {
 	return ctx, func() {
 		close(over)
 		<-idle
+	}
+}
+
+// pending returns a signal that ends a process and has come by now, as far as the Go
+// runtime has told of it: of all that came before stop it has after that.
+func (s *signals) pending() (os.Signal, bool) {
+	for {
+		select {
+		case sig := <-s.c:
+			if fatal(sig) {
+				return sig, true
+			}
+		default:
+			return nil, false
+		}
 	}
 }
 

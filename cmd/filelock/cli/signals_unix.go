@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// endings are the signals by which people and systems end a process.
+var endings = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM}
+
 // notify begins to receive the signals that are passed on. Those that were ignored
 // when this process began stay so, as under nohup(1), for it and for the command;
 // those that were blocked stay pending, for whoever unblocks them.
