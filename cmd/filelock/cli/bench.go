@@ -68,12 +68,11 @@ func (f *benchFlags) run(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return testFailed(ctx, err)
 	}
+	var undrawn error
 	if f.svg != "" {
-		if err := draw(f.svg, times(r).Draw); err != nil {
-			return exit(exitOS, err)
-		}
+		undrawn = draw(f.svg, times(r).Draw)
 	}
-	if err := f.print(std.out, r); err != nil {
+	if err := errors.Join(f.print(std.out, r), undrawn); err != nil {
 		return exit(exitOS, err)
 	}
 	return nil

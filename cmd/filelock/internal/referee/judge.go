@@ -90,7 +90,7 @@ func (j *judge) event(i int, e Event) {
 		j.enter(i, e)
 	case Leaves:
 		l.inside = false
-		j.span(e.Who).Left = e.At
+		j.ends(e)
 		j.left, j.empty = e.At, true
 	case Fails:
 		l.waits, l.placed = false, false
@@ -98,7 +98,7 @@ func (j *judge) event(i int, e Event) {
 		j.score.Failures = append(j.score.Failures, fmt.Sprintf("%s pid %d: %s", c.Host, c.PID, e.Text))
 	case Vanishes:
 		if l.inside {
-			j.span(e.Who).Left = e.At
+			j.ends(e)
 		}
 		*l = line{}
 	}
@@ -152,6 +152,13 @@ func (j *judge) vanishes(i, who int) bool {
 		}
 	}
 	return false
+}
+
+// ends notes when the contender's present use ended. One that never asked has none.
+func (j *judge) ends(e Event) {
+	if s := j.span(e.Who); s != nil {
+		s.Left = e.At
+	}
 }
 
 // span returns the contender's present use of the lock.

@@ -53,6 +53,7 @@ func TestJudge(t *testing.T) {
 			3, 0, 0, 0, []time.Duration{ms, ms}},
 		{"its place was taken away: no order", tell(0, Asks, 0, Enters, 1, Asks, 1, Queues, 2, Asks, 2, Queues, 0, Leaves, 2, Enters, 2, Leaves, 1, Restarts, 1, Queues, 1, Enters, 1, Leaves),
 			3, 0, 0, 0, []time.Duration{ms}},
+		{"they never asked", tell(0, Leaves, 1, Enters, 1, Vanishes, 2, Vanishes), 1, 0, 0, 0, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

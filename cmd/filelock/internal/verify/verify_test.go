@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/filelock-go/filelock/cmd/filelock/internal/probe"
+	"github.com/filelock-go/filelock/cmd/filelock/internal/referee"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/worker"
 )
 
@@ -117,6 +120,42 @@ func TestJoinRefused(t *testing.T) {
 	_, err = Run(ctx, o)
 	require.ErrorIs(t, err, errRefused)
 	require.Empty(t, left(t, dir))
+}
+
+// TestJoinNonsense: what the other one says is not believed whatever it is.
+func TestJoinNonsense(t *testing.T) {
+	dir := t.TempDir()
+	o := options(t, dir)
+	sound := plan{probe.Prefix + "x", 1, time.Millisecond, time.Millisecond}
+	for _, tt := range []struct {
+		name    string
+		edit    func(*plan)
+		verdict Verdict
+		want    string
+	}{
+		{"a name of another directory", func(p *plan) { p.Target = "../x" }, Safe, "wants to lock"},
+		{"a name of something else", func(p *plan) { p.Target = "x" }, Safe, "wants to lock"},
+		{"a crowd", func(p *plan) { p.Processes = MostProcesses + 1 }, Safe, "wants 257 processes"},
+		{"no hold", func(p *plan) { p.Hold = 0 }, Safe, "holds of 0s"},
+		{"a verdict that is none", func(*plan) {}, "fine", "which is none"},
+		{"no verdict", func(*plan) {}, "", "which is none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := sound
+			tt.edit(&p)
+			s, err := referee.Listen("127.0.0.1:0", "", func(hello referee.Hello, conn net.Conn, in *bufio.Reader) {
+				out := json.NewEncoder(conn)
+				if hello.Role == referee.RoleHost && out.Encode(p) == nil {
+					_ = out.Encode(Report{Verdict: tt.verdict})
+				}
+			})
+			require.NoError(t, err)
+			_, err = Join(t.Context(), s.Address()+"/"+s.Key(), o)
+			require.ErrorContains(t, err, tt.want)
+			require.NoError(t, s.Close())
+			require.Empty(t, left(t, dir))
+		})
+	}
 }
 
 func TestRunRefuses(t *testing.T) {
