@@ -4,12 +4,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -23,7 +23,7 @@ func init() {
 	// ticketof VARIABLE TARGET [N]: set it to the name of the ticket in a position (1).
 	commands["ticketof"] = ticketOf
 	// holderof FILE TARGET: write the pid of the process that "filelock hold" has left into a file,
-	// once it has left the script's job.
+	// once that has told what it holds (Linux).
 	commands["holderof"] = holderOf
 	// waitname PREFIX: wait until something here has a name that begins so.
 	commands["waitname"] = waitName
@@ -93,7 +93,7 @@ func holderOf(ts *testscript.TestScript, neg bool, args []string) {
 	poll(ts, "holder of "+args[1], func() bool {
 		for _, q := range statusOf(ts, args[1]).Queues {
 			for _, t := range q.Tickets {
-				if group, err := syscall.Getpgid(t.PID); err == nil && group == t.PID {
+				if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", t.PID)); to == os.DevNull {
 					ts.Check(replace(ts.MkAbs(args[0]), strconv.Itoa(t.PID)))
 					return true
 				}

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 )
 
+// harmless is one that is told of anyhow.
+var harmless = os.Interrupt
+
 // endings are the events that end a process.
 var endings = forwarded
 

@@ -64,7 +64,7 @@ func hold(f *holdFlags, std streams) error {
 			_ = cmd.Process.Signal(sig)
 		case all := <-text:
 			s.stop()
-			if sig, ok := s.pending(); ok && got == nil {
+			if sig, ok := s.pending(fatal); ok && got == nil {
 				got = sig
 			}
 			return holds(cmd, all, got, std.out)
@@ -158,11 +158,7 @@ func keep(f *holdFlags, std streams) (code int, err error) {
 	if err != nil {
 		return exitOS, fmt.Errorf("process %d: %w", f.pid, err)
 	}
-	caller := make(chan struct{}) // closed when the process that started this one has ended
-	go func() {
-		_, _ = io.Copy(io.Discard, std.in)
-		close(caller)
-	}()
+	caller := endOf(std.in)
 	// Until it has reported, it ends with that, or the script, as a job ends when its
 	// terminal goes.
 	var reported atomic.Bool
@@ -186,7 +182,10 @@ func keep(f *holdFlags, std streams) (code int, err error) {
 	for over := false; !over; {
 		select {
 		case sig := <-s.c:
-			over = fatal(sig) && (sig == endHolder || isClosed(caller))
+			over = fatal(sig) && (sig == endHolder || caller == nil)
+		case <-caller:
+			caller = nil
+			_, over = s.pending(func(sig os.Signal) bool { return sig == endHolder })
 		case <-script:
 			over = true
 		case <-lost:
@@ -210,9 +209,9 @@ func keep(f *holdFlags, std streams) (code int, err error) {
 //
 //  1. This process leaves the job: keys do not reach it any more.
 //  2. One that came before ends it here, and nothing is reported.
-//  3. It reports. Of what was sent before 1 and is only heard now, nothing ends it, as
-//     long as the caller lives, except endHolder.
-//  4. If the caller has got a signal, it sends endHolder, and else prints.
+//  3. It reports. Of what comes while the caller lives, nothing ends it but endHolder:
+//     it may have been sent before 1.
+//  4. If the caller has got a signal, it sends endHolder, and else prints, and ends.
 func (r *run) report(reported *atomic.Bool) error {
 	h, err := r.holding()
 	if err != nil {
@@ -223,7 +222,7 @@ func (r *run) report(reported *atomic.Bool) error {
 		return err
 	}
 	defer null.Close()
-	if sig, ok := r.signals.pending(); ok {
+	if sig, ok := r.signals.pending(fatal); ok {
 		return signalError{sig} // 2
 	}
 	reported.Store(true)
@@ -240,13 +239,15 @@ func (r *run) report(reported *atomic.Bool) error {
 	return nil
 }
 
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+// endOf returns a channel that is closed at the end of the leash: the process that has
+// started this one is gone.
+func endOf(leash io.Reader) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, leash)
+	}()
+	return ended
 }
 
 // holding describes the locks that r has taken.

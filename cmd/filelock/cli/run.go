@@ -82,7 +82,7 @@ func (r *run) work(say *narrator) (int, error) {
 // one that came before, and would be forgotten, ends this process here.
 func (r *run) become(env []string) (int, error) {
 	r.signals.stop()
-	if sig, ok := r.signals.pending(); ok {
+	if sig, ok := r.signals.pending(fatal); ok {
 		return r.notHeld(errors.Join(signalError{sig}, r.held.release()))
 	}
 	err := become(r.argv(), env)

@@ -36,19 +36,28 @@ func (s *signals) context() (ctx context.Context, stop func()) {
 	}
 }
 
-// pending returns a signal that ends a process and has come by now, as far as the Go
-// runtime has told of it: of all that came before stop it has after that.
-func (s *signals) pending() (os.Signal, bool) {
+// pending returns the first of those wanted that have come by now, and forgets all
+// before it.
+func (s *signals) pending(wanted func(os.Signal) bool) (os.Signal, bool) {
+	settle()
 	for {
 		select {
 		case sig := <-s.c:
-			if fatal(sig) {
+			if wanted(sig) {
 				return sig, true
 			}
 		default:
 			return nil, false
 		}
 	}
+}
+
+// settle returns when the signals that have come are in the channels that they are for:
+// the Go runtime takes its time, and Stop of any channel waits for that.
+func settle() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, harmless)
+	signal.Stop(c)
 }
 
 // signalError is why a wait, or the command, ended when a signal came. It matches

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// harmless is a signal that nobody is ended by, nor told of.
+const harmless = unix.SIGURG
+
 // endings are the signals by which people and systems end a process.
 var endings = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM}
 
