@@ -188,6 +188,13 @@ func TestWatchEnds(t *testing.T) {
 		s.typed(key)
 		require.Zero(t, s.ends(), "%q", key)
 	}
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
+		s := atTerminal(t, t.TempDir(), 80, 24, "filelock", "status", "--watch", "target")
+		s.shows(`/target: free$`)
+		require.NoError(t, s.cmd.Process.Signal(sig))
+		require.Equal(t, 128+int(sig), s.ends())
+		s.shows(`\A\z`) // what was there before, which is nothing
+	}
 }
 
 // TestWatchErrors: what cannot be looked at is shown, and looked at again.

@@ -30,6 +30,9 @@ func fatal(os.Signal) bool { return true }
 // endBySignal does nothing: no process ends by a signal here.
 func endBySignal(os.Signal) {}
 
+// letSignalsEnd is for what comes before become.
+func letSignalsEnd() {}
+
 // become is not to be had: no process becomes another program here.
 func become(_, _ []string) error { return errors.ErrUnsupported }
 

@@ -81,6 +81,7 @@ func (r *run) work(say *narrator) (int, error) {
 // become makes this process the command. From now on signals have their usual effect:
 // one that came before, and would be forgotten, ends this process here.
 func (r *run) become(env []string) (int, error) {
+	letSignalsEnd()
 	r.signals.stop()
 	if sig, ok := r.signals.pending(fatal); ok {
 		return r.notHeld(errors.Join(signalError{sig}, r.held.release()))

@@ -164,7 +164,13 @@ func watch(cmd *cobra.Command, look func(context.Context) overview.Overview, int
 	if !ok1 || !ok2 || !live.IsTerminal(in) || !live.IsTerminal(out) {
 		return errors.New("--watch needs a terminal")
 	}
-	if err := live.Watch(cmd.Context(), in, out, look, interval); err != nil {
+	ctx, stop := ended(cmd.Context())
+	defer stop()
+	if err := live.Watch(ctx, in, out, look, interval); err != nil {
+		var got endedBy
+		if errors.As(context.Cause(ctx), &got) {
+			return exit(exitSignal+got.number(), nil)
+		}
 		return exit(exitOS, err)
 	}
 	return nil
