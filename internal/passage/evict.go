@@ -39,17 +39,28 @@ func Evict(cfg *Config, name string) (turn.Contender, error) {
 }
 
 // evict removes an examined ticket on somebody's word. An entry lock that the owner
-// takes after the look refuses the removal (R13); where there is none, who lives
-// may be inside.
+// takes after the look refuses the removal (R13); where there is none, or it may not be
+// looked at, who lives may be inside.
 func (x *examiner) evict(e *exam) error {
 	switch {
 	case e.verdict.State == liveness.Inside:
 		return ticketdir.ErrInside
 	case e.guarded:
 		return x.view.Reclaim(e.other)
-	case e.verdict.State == liveness.Alive:
+	case e.verdict.State == liveness.Alive, runs(e.name):
 		return ticketdir.ErrInside
 	default:
 		return x.view.RemoveDead(e.ticket.Name)
 	}
+}
+
+// runs reports whether a ticket's process is known to run. That does not enter the verdict
+// on a ticket that may not be read.
+func runs(n ticket.Name) bool {
+	self, err := liveness.Self()
+	if err != nil || !n.PIDSpace.Same(self.PIDSpace) {
+		return false
+	}
+	process := liveness.Ask(n.PID, n.Start)
+	return process == liveness.ProcessRuns || process == liveness.ProcessStopped
 }
