@@ -26,9 +26,10 @@ var ErrInside = errors.New("its owner holds the lock, or may")
 // kernel tells whether its owner is inside, and keeps it outside during the
 // removal: if Evict succeeds, the owner was not inside and cannot get inside with
 // that ticket any more. An owner that waits loses its place, and starts anew at
-// the tail. Of one that is not Guarded, a ticket of an owner that is known to live, as by its
-// process where the ticket may not be read, is refused, and for any other the caller's word is all there is: if its owner is
-// inside after all, removing it lets two in.
+// the tail. Of one that is not Guarded, a ticket of an owner that is known to live is
+// refused, also if only its process is seen and the ticket may not be read; and for
+// any other the caller's word is all there is: if its owner is inside after all,
+// removing it lets two in.
 //
 // Options as for Inspect. It blocks for no more than the time of a few system
 // calls, or eight seconds where the filesystem does not answer (ErrUnanswered);

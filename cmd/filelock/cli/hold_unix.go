@@ -25,6 +25,9 @@ import (
 // lock. Until then the two are one job: a key reaches both.
 func hold(f *holdFlags, std streams) error {
 	if f.pid == 0 {
+		if isOrphan() {
+			return errors.New("the script that called this has ended: --pid names another process")
+		}
 		f.pid = callingScript()
 	}
 	s := notify()
@@ -70,6 +73,15 @@ func hold(f *holdFlags, std streams) error {
 			return holds(cmd, all, got, std.out)
 		}
 	}
+}
+
+// isOrphan reports whether the process that called this one is seen to have ended: who
+// takes orphans in is of another session, and would hold the lock for ever.
+func isOrphan() bool {
+	own, err := unix.Getsid(0)
+	parents, parentErr := unix.Getsid(os.Getppid())
+	leads := own == os.Getpid() // by setsid(1), which leaves the parent in its session
+	return err == nil && parentErr == nil && !leads && parents != own
 }
 
 // holds is the end of hold, after what the holder has reported. If a signal came, or
