@@ -3,10 +3,12 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,4 +107,18 @@ func TestFitting(t *testing.T) {
 func TestMessage(t *testing.T) {
 	require.Equal(t, "filelock: it (--create-dirs creates missing directories); use --queue-dir with a directory",
 		message(errors.New("it (WithCreateDirs creates missing directories); use WithQueueDir with a directory")))
+}
+
+// TestWriteJSON: what others wrote is what a program reads, and changes no terminal.
+func TestWriteJSON(t *testing.T) {
+	want := map[string]string{"a": "\u009b2J\x7f\x1b\u202e\U000e0001\u2028 \"<é鎖🔒>\\ \n"}
+	var out strings.Builder
+	require.NoError(t, writeJSON(&out, want))
+	for _, r := range strings.TrimSuffix(out.String(), "\n") {
+		require.True(t, r == '\n' || strconv.IsPrint(r), "%U", r)
+	}
+	require.Contains(t, out.String(), "é鎖🔒")
+	var got map[string]string
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &got))
+	require.Equal(t, want, got)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,9 +116,7 @@ func (f *statusFlags) print(out io.Writer, o overview.Overview) error {
 	case f.quiet:
 		return nil
 	case f.json:
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(o)
+		return writeJSON(out, o)
 	}
 	shown := o
 	shown.Queues = nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -157,9 +156,7 @@ func (f *verifyFlags) tell(out io.Writer, r verify.Report) error {
 		undrawn = draw(f.svg, timeline(r).Draw)
 	}
 	if f.json {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(r); err != nil {
+		if err := writeJSON(out, r); err != nil {
 			return exit(exitOS, err)
 		}
 	} else if err := describe(out, r); err != nil {
