@@ -122,6 +122,10 @@ func TestOfErrors(t *testing.T) {
 	require.NoError(t, o.Queues[1].Err)
 	require.False(t, o.Held)
 
+	for _, q := range o.Queues {
+		o.addSeen(q)
+	}
+	require.Len(t, o.Queues, 3, "one that has gone with its directory is no error to who did not name it")
 }
 
 // TestWithin: whoever wants no answer any more does not wait for one.
