@@ -42,6 +42,7 @@ type Score struct {
 	// the first of one who was in line by then: both with the way to the referee.
 	Waits, Handoffs []time.Duration
 	Failures        []string
+	Vanished        int      // contenders that ended before they had done what they had to
 	Spans           [][]Span // of each contender
 	Lasted          time.Duration
 }
@@ -97,6 +98,7 @@ func (j *judge) event(i int, e Event) {
 		c := j.h.Contenders[e.Who]
 		j.score.Failures = append(j.score.Failures, fmt.Sprintf("%s pid %d: %s", c.Host, c.PID, e.Text))
 	case Vanishes:
+		j.score.Vanished++
 		if l.inside {
 			j.ends(e)
 		}

@@ -72,6 +72,7 @@ func TestJudgeSpansAndFailures(t *testing.T) {
 	h.Events[4].Text = "no space"
 	s := Judge(h)
 	require.Equal(t, []string{"b pid 7: no space"}, s.Failures)
+	require.Equal(t, 1, s.Vanished)
 	require.Equal(t, [][]Span{{{ms, 2 * ms, 3 * ms}, {6 * ms, 7 * ms, 8 * ms}}, {{Asked: 4 * ms}}, nil}, s.Spans)
 	require.Equal(t, 8*ms, s.Lasted)
 }

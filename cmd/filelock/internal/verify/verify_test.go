@@ -68,6 +68,7 @@ func TestRun(t *testing.T) {
 	require.Greater(t, r.Holds, 10)
 	require.Greater(t, r.Ordered, 0)
 	require.Zero(t, r.Overtakings)
+	require.Zero(t, r.Vanished)
 	require.NotZero(t, r.Handoffs.Count)
 	require.LessOrEqual(t, r.Handoffs.P50, r.Handoffs.Max)
 	require.Len(t, r.Hosts, 1)
@@ -200,6 +201,7 @@ func TestVerdict(t *testing.T) {
 		}, NotSafe, "listings (a and b): stale"},
 		{"failures", func(r *Report) { r.Failures = []string{"a pid 7: no space"} }, NotSafe, "no space"},
 		{"nothing happened", func(r *Report) { r.Holds = 0 }, NotSafe, "nobody"},
+		{"one was killed", func(r *Report) { r.Processes, r.Vanished = 4, 1 }, Safe, "1 of 4 processes"},
 		{"out of order", func(r *Report) { r.Ordered, r.Overtakings = 5, 1 }, Safe, "1 of 5"},
 	}
 	for _, tt := range tests {
