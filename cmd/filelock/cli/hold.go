@@ -31,8 +31,8 @@ Without the lock it fails with the exit code below, and prints what makes an eva
 with that, too. (Not so if there is no filelock, or it was killed: then a script with
 eval "$(filelock hold ...)" || exit would go on. The form above does not.)
 
-The script is the shell that calls filelock, also from a subshell of it; --pid names
-another process. The trap gives the lock back at once where that shell does not end
+The script is the shell that reads what filelock prints, as above, or else the one that
+calls it, also from a subshell of it; --pid names another process. The trap gives the lock back at once where that shell does not end
 with the work: if the work is a subshell or a function of it.
 
 The lock ends with the script, not with the script's children. What runs in the
