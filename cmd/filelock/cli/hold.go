@@ -6,12 +6,15 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const holdLong = `Hold takes a lock for the commands of a shell script that follow:
@@ -135,7 +138,13 @@ type holding struct {
 
 // script is what the script is to evaluate.
 func (h holding) script() string {
-	h.Variables[envHolder] = []byte(strings.Join(append([]string{h.Holder.String()}, lines(os.Getenv(envHolder))...), "\n"))
+	all := []string{h.Holder.String()}
+	for _, line := range lines(os.Getenv(envHolder)) {
+		if !isOver(line) {
+			all = append(all, line)
+		}
+	}
+	h.Variables[envHolder] = []byte(strings.Join(all, "\n"))
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(h.Variables)) {
 		if value := string(h.Variables[name]); value != "" {
@@ -145,6 +154,29 @@ func (h holding) script() string {
 		}
 	}
 	return b.String()
+}
+
+// isOver reports whether a line of envHolder is of a holder that has ended. The next hold
+// leaves it out: nobody can take it out of a script's environment before, and in a loop
+// that would grow until no command can be started with it.
+func isOver(line string) bool {
+	h, err := parseHolder(line)
+	return err == nil && !h.lives()
+}
+
+// heldStill are the tickets around this process without those of holders that have ended.
+// A holder has no heirs.
+func heldStill() []string {
+	over := map[holder]bool{}
+	for _, line := range lines(os.Getenv(envHolder)) {
+		if h, err := parseHolder(line); err == nil {
+			over[h] = !h.lives()
+		}
+	}
+	return slices.DeleteFunc(heldAround(), func(path string) bool {
+		_, name, ok := ticket.Split(filepath.Base(path))
+		return !ok || over[holder{name.PID, name.Start}]
+	})
 }
 
 // shellQuote makes one word of a shell of text.

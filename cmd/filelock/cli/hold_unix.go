@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -130,7 +131,13 @@ func (f *holdFlags) holder() (*exec.Cmd, error) {
 	args = append(args, "--")
 	args = append(args, f.targets...)
 	// It learns of the tickets that the script has open by their names.
-	around := variable{envHeld, strings.Join(append(heldAround(), openTickets()...), "\n")}
+	held := heldStill()
+	for _, path := range openTickets() {
+		if !slices.ContainsFunc(held, sameTicket(path)) {
+			held = append(held, path)
+		}
+	}
+	around := variable{envHeld, strings.Join(held, "\n")}
 	keepInherited()
 	return &exec.Cmd{Path: program, Args: args, Env: withVariables(os.Environ(), []variable{around})}, nil
 }
