@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/probe"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/referee"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/verify"
@@ -121,4 +122,13 @@ func TestWriteJSON(t *testing.T) {
 	var got map[string]string
 	require.NoError(t, json.Unmarshal([]byte(out.String()), &got))
 	require.Equal(t, want, got)
+}
+
+// TestHolderOf: a process may have a command line of megabytes, with anything in it.
+func TestHolderOf(t *testing.T) {
+	got := holderOf(filelock.Ticket{Path: "p", Host: "h", PID: 7, Command: "run \x1b[2J " + strings.Repeat("x", 1<<20), State: filelock.Inside})
+	require.Less(t, len(got), 300)
+	require.NotContains(t, got, "\x1b")
+	require.Contains(t, got, `pid 7 on h ("run \x1b[2J xxx`)
+	require.True(t, strings.HasSuffix(got, "holds it"), got)
 }
