@@ -120,7 +120,8 @@ const inspectLimit = 8 * time.Second
 
 // evictPlace is Evict over an engine.
 func (l *FileLock) evictPlace(id string) (Ticket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), evictLimit)
+	// It is the engine that is to say that nobody answers.
+	ctx, cancel := context.WithTimeout(context.Background(), answerLimit-time.Second)
 	defer cancel()
 	c, err := enginepassage.Evict(ctx, l.engine, id)
 	switch {

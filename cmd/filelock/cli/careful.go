@@ -27,6 +27,9 @@ func newCareful(s engine.Service) *careful {
 	return &careful{Service: s, tickets: map[*carefulTicket]bool{}}
 }
 
+// killGrace is how long a command may take to end after TERM when its lock is lost.
+const killGrace = 5 * time.Second
+
 // reserve is the part of a lease that is for the end of the command.
 func reserve(lease time.Duration) time.Duration { return min(killGrace, lease/2) }
 

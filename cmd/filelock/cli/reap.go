@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 
 const reapLong = `Reap removes the tickets of dead owners from the queue of TARGET, and shows which
 and why. Nobody needs to call it: whoever waits does the same. A proof may take a
-second.
+second. A filesystem that does not answer is given up after eight seconds.
 
 With --force it removes one ticket whose owner is not known to be dead: TICKET is
 the ticket's file, as "filelock status --json" has it under path, its name, or that
@@ -78,17 +79,17 @@ func newReap() *cobra.Command {
 			}
 			var s services
 			defer s.close()
-			name, opts, err := f.locate(&s, t)
+			name, opts, err := f.locate(cmd.Context(), &s, t)
 			switch {
 			case err != nil:
 				return err
 			case forced:
-				return f.evict(streamsOf(cmd), t, name, opts)
+				return f.evict(cmd.Context(), streamsOf(cmd), t, name, opts)
 			case t.at != nil:
 				fmt.Fprintln(cmd.ErrOrStderr(), "filelock: there is nothing to do: a lock service removes the dead by itself, when their leases have run out")
 				return nil
 			}
-			return f.reap(streamsOf(cmd), name, opts)
+			return f.reap(cmd.Context(), streamsOf(cmd), name, opts)
 		},
 	}
 	set := cmd.Flags()
@@ -100,26 +101,28 @@ func newReap() *cobra.Command {
 }
 
 // locate returns what the library is told of a target.
-func (f *reapFlags) locate(s *services, t target) (name string, opts []filelock.Option, err error) {
+func (f *reapFlags) locate(ctx context.Context, s *services, t target) (name string, opts []filelock.Option, err error) {
 	switch {
 	case t.at == nil:
 		return t.text, f.options(), nil
 	case f.queueDir != "":
 		return "", nil, errors.New("--queue-dir is for locks that are files")
 	}
-	opts, err = s.options(context.Background(), t, 0)
+	opts, err = s.options(ctx, t, 0)
 	if err != nil {
 		return "", nil, lookFailed(err)
 	}
 	return t.at.Name, opts, nil
 }
 
-func (f *reapFlags) reap(std streams, target string, opts []filelock.Option) error {
-	look := filelock.Reap
+func (f *reapFlags) reap(ctx context.Context, std streams, target string, opts []filelock.Option) error {
+	var tickets []filelock.Ticket
+	var err error
 	if f.dryRun {
-		look = dead
+		tickets, err = dead(ctx, target, opts...)
+	} else {
+		tickets, err = filelock.Reap(target, opts...)
 	}
-	tickets, err := look(target, opts...)
 	if tableErr := table(std.out, tickets...); err == nil {
 		return tableErr
 	}
@@ -127,8 +130,8 @@ func (f *reapFlags) reap(std streams, target string, opts []filelock.Option) err
 }
 
 // dead returns the tickets whose owners one look shows to be dead.
-func dead(target string, opts ...filelock.Option) ([]filelock.Ticket, error) {
-	q, err := filelock.Inspect(target, opts...)
+func dead(ctx context.Context, target string, opts ...filelock.Option) ([]filelock.Ticket, error) {
+	q, err := inspect(ctx, target, opts...)
 	return slices.DeleteFunc(q.Tickets, func(t filelock.Ticket) bool { return t.State != filelock.Dead }), err
 }
 
@@ -142,8 +145,14 @@ func table(out io.Writer, tickets ...filelock.Ticket) error {
 }
 
 // evict removes one ticket on the user's word.
-func (f *reapFlags) evict(std streams, of target, name string, opts []filelock.Option) error {
-	q, err := filelock.Inspect(name, opts...)
+func (f *reapFlags) evict(ctx context.Context, std streams, of target, name string, opts []filelock.Option) error {
+	look := inspect
+	if of.at != nil { // it has its own limit
+		look = func(ctx context.Context, name string, opts ...filelock.Option) (filelock.Queue, error) {
+			return answered(ctx, of.text, func() (filelock.Queue, error) { return filelock.Inspect(name, opts...) })
+		}
+	}
+	q, err := look(ctx, name, opts...)
 	if err != nil {
 		return lookFailed(err)
 	}
@@ -220,12 +229,11 @@ func ask(std streams, of target, t filelock.Ticket) error {
 		return err
 	}
 	fmt.Fprintf(std.err, "%s\nRemove it? [yes/no] ", known(of, t))
-	var answer string
-	if _, err := fmt.Fscanln(in, &answer); err != nil && answer == "" {
-		fmt.Fprintln(std.err)
-		return exit(exitDeclined, errors.New("nothing was removed"))
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(std.err) // no key has ended the line
 	}
-	if answer != "yes" {
+	if strings.TrimSpace(answer) != "yes" {
 		return exit(exitDeclined, errors.New("nothing was removed"))
 	}
 	return nil

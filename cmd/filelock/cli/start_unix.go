@@ -49,10 +49,10 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 		e.lost = g != nil && status.Signal() == unix.SIGKILL && r.held.isLost()
 	} else {
 		e.lost = true
-		say.lost(j.pid)
 		deadline := time.Now().Add(r.held.services.left(killGrace, sinceAtMost))
 		j.send(unix.SIGTERM)
 		j.send(unix.SIGCONT)
+		briefly(func() { say.lost(j.pid) })
 		if status, ended = j.attend(nil, time.After(time.Until(deadline))); !ended {
 			_ = unix.Kill(-j.pid, unix.SIGKILL)
 			status, _ = j.attend(nil, nil)

@@ -46,9 +46,6 @@ func (h *held) release() error {
 
 // take takes the locks. A signal ends the wait: the error then matches signalError.
 func take(f *lockFlags, s *signals, say *narrator) (*held, error) {
-	if err := refuseNested(f); err != nil {
-		return nil, err
-	}
 	ctx, stop := s.context()
 	began := time.Now()
 	h, err := f.take(ctx, say)
@@ -75,6 +72,9 @@ func (f *lockFlags) take(ctx context.Context, say *narrator) (_ *held, err error
 		limited, cancel = context.WithTimeoutCause(ctx, limit, filelock.ErrTimeout)
 		defer cancel()
 	}
+	if err := refuseNested(limited, f); err != nil {
+		return nil, err
+	}
 	for _, target := range f.named {
 		l, err := f.open(limited, target, &h.services, say)
 		if err != nil {
@@ -100,7 +100,8 @@ func (f *lockFlags) take(ctx context.Context, say *narrator) (_ *held, err error
 func (f *lockFlags) open(ctx context.Context, t target, s *services, say *narrator) (lock, error) {
 	opts := append(f.options(), say.options()...)
 	if t.at == nil {
-		l, err := openFile(ctx, t.text, append(opts, f.fileOptions()...))
+		opts = append(opts, f.fileOptions()...)
+		l, err := answered(ctx, t.text, func() (*filelock.FileLock, error) { return filelock.New(t.text, opts...) })
 		return lock{l, t}, err
 	}
 	own, err := s.options(ctx, t, time.Duration(f.lease))
@@ -117,26 +118,6 @@ func (f *lockFlags) limit() time.Duration {
 		return tryLimit
 	}
 	return time.Duration(f.wait)
-}
-
-// openFile makes a lock, unless ctx is done first: to find the target takes calls that a
-// dead server does not answer.
-func openFile(ctx context.Context, target string, opts []filelock.Option) (*filelock.FileLock, error) {
-	type result struct {
-		lock *filelock.FileLock
-		err  error
-	}
-	made := make(chan result, 1)
-	go func() {
-		l, err := filelock.New(target, opts...)
-		made <- result{l, err}
-	}()
-	select {
-	case m := <-made:
-		return m.lock, m.err
-	case <-ctx.Done():
-		return nil, unanswered(ctx, target)
-	}
 }
 
 func (f *lockFlags) acquire(ctx context.Context, locks []lock) (release func() error, err error) {
