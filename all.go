@@ -27,6 +27,16 @@ func (l *FileLock) claim() claim { return claim{lock: l} }
 // Shared returns the claim to share the lock, for AcquireAll. It acquires nothing.
 func (l *FileLock) Shared() Claim { return claim{lock: l, shared: true} }
 
+// Claims returns the claims to hold these locks exclusively, for AcquireAll, where there
+// is a slice of them: AcquireAll(ctx, Claims(locks...)...). It acquires nothing.
+func Claims(locks ...*FileLock) []Claim {
+	claims := make([]Claim, len(locks))
+	for i, l := range locks {
+		claims[i] = l
+	}
+	return claims
+}
+
 // AcquireAll waits for several locks and takes them, all or none. It returns nil as
 // its error when all are held, to be given back by release: in the reverse order,
 // exactly and once, as with Hold. Whatever order they are named in, they are taken
@@ -45,9 +55,11 @@ func (l *FileLock) Shared() Claim { return claim{lock: l, shared: true} }
 // ErrDeadlock at once.
 //
 // The error is that of the lock that was not to be had, which it names, as Acquire
-// returns it; the Waited of a *BusyError is the time that all of them took. After any
-// error nothing is held; if something could not be given back, the error says that
-// too. Release returns the errors of all, joined; see Unlock.
+// returns it; the Waited of a *BusyError is the time that all of them took. If one that
+// it has is lost before it has all (WithLease), it waits no longer: that is ErrLost.
+// After any error nothing is held; if something could not be given back, the error says
+// that too. Nor is anything held after a panic (WithOnWait). Release returns the errors
+// of all, joined; see Unlock.
 func AcquireAll(ctx context.Context, locks ...Claim) (release func() error, err error) {
 	return releaseOf(acquireAll(ctx, locks, request{named: true}))
 }
@@ -105,11 +117,11 @@ func (hs holdings) release() error {
 	return errors.Join(errs...)
 }
 
-// whileHeld is hold.whileHeld for all.
+// whileHeld is hold.whileHeld for all, with ErrLost.
 func (hs holdings) whileHeld(ctx context.Context) (held context.Context, end func()) {
 	ends := make([]func(), len(hs))
 	for i, h := range hs {
-		ctx, ends[i] = h.hold.whileHeld(ctx)
+		ctx, ends[i] = h.hold.whileHeld(ctx, ErrLost)
 	}
 	return ctx, func() {
 		for _, end := range slices.Backward(ends) {
@@ -118,7 +130,25 @@ func (hs holdings) whileHeld(ctx context.Context) (held context.Context, end fun
 	}
 }
 
-func acquireAll(ctx context.Context, locks []Claim, r request) (holdings, error) {
+// lostMeanwhile ends the waits of a call that has lost what it took before. They fail with
+// it alone, and not with the error of the context by which they end: the caller's goes on.
+type lostMeanwhile struct{ path string }
+
+func (e *lostMeanwhile) Error() string { return quote(e.path) + " was lost meanwhile" }
+
+func (e *lostMeanwhile) Unwrap() error { return ErrLost }
+
+// lost returns the error of an acquisition one of whose locks is lost by now, or nil.
+func (hs holdings) lost(op string) error {
+	for _, h := range hs {
+		if h.hold.grant.passage.Lost() {
+			return &Error{Op: op, Path: h.lock.path, Err: ErrLost}
+		}
+	}
+	return nil
+}
+
+func acquireAll(ctx context.Context, locks []Claim, r request) (_ holdings, err error) {
 	op := r.op()
 	if ctx == nil {
 		return nil, &Error{Op: op, Err: errNilContext}
@@ -140,6 +170,15 @@ func acquireAll(ctx context.Context, locks []Claim, r request) (holdings, error)
 	}
 	began := time.Now()
 	held := make(holdings, 0, len(claims))
+	defer func() {
+		// Deferred, since who is told of a wait may panic (WithOnWait).
+		if err == nil && len(held) == len(claims) {
+			return
+		}
+		if failed := held.release(); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
 	for _, c := range claims {
 		r.shared = c.shared
 		h, err := c.lock.acquire(ctx, r)
@@ -147,12 +186,15 @@ func acquireAll(ctx context.Context, locks []Claim, r request) (holdings, error)
 			if busy := (*BusyError)(nil); errors.As(err, &busy) {
 				busy.Waited = time.Since(began)
 			}
-			if failed := held.release(); failed != nil {
-				err = errors.Join(err, failed)
-			}
 			return nil, err
 		}
 		held = append(held, holding{c.lock, h})
+		var end func()
+		ctx, end = h.whileHeld(ctx, &lostMeanwhile{c.lock.path}) // of the waits for those that follow
+		defer end()
+	}
+	if err := held.lost(op); err != nil {
+		return nil, err
 	}
 	return held, nil
 }
@@ -194,14 +236,11 @@ func refused(ctx context.Context, claims []claim, r request) error {
 	owner := ownerOf(ctx)
 	for _, c := range claims {
 		var err error
-		switch held, shared := owner.holds(&c.lock.site.passages); {
+		switch {
 		case c.lock.cfg.reentrant && owner == nil:
 			err = ErrNoOwner
-		case !held || r.try:
-		case shared && !c.shared:
-			err = errUpgrade
-		case !c.lock.cfg.reentrant:
-			err = ErrDeadlock
+		case !r.try: // which would not wait for itself
+			err = owner.refuses(c.lock, c.shared)
 		}
 		if err != nil {
 			r.shared = c.shared

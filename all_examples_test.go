@@ -91,6 +91,36 @@ func ExampleDoAll() {
 	// <nil>
 }
 
+// A slice of locks becomes claims with Claims.
+func ExampleClaims() {
+	dir, err := os.MkdirTemp("", "filelock-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	var locks []*filelock.FileLock
+	for _, name := range []string{"monday", "tuesday", "wednesday"} {
+		lock, err := filelock.New(filepath.Join(dir, name))
+		if err != nil {
+			log.Fatal(err)
+		}
+		locks = append(locks, lock)
+	}
+	err = filelock.DoAll(context.Background(), func(context.Context) error {
+		for _, lock := range locks {
+			fmt.Println(filepath.Base(lock.Path()), lock.Held())
+		}
+		return nil
+	}, filelock.Claims(locks...)...)
+	fmt.Println(err)
+	// Output:
+	// monday true
+	// tuesday true
+	// wednesday true
+	// <nil>
+}
+
 func ExampleTryAcquireAll() {
 	dir, err := os.MkdirTemp("", "filelock-example-")
 	if err != nil {

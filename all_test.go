@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +47,15 @@ func requireFree(t testing.TB, dir string, locks []*filelock.FileLock) {
 		require.NoError(t, l.Unlock())
 	}
 	requireNoTickets(t, dir)
+}
+
+// removeTicket removes the one ticket of a name's queue, as an intruder would.
+func removeTicket(t testing.TB, dir, name string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, name+".lock.*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	require.NoError(t, os.Remove(files[0]))
 }
 
 func TestAcquireAll(t *testing.T) {
@@ -213,10 +224,7 @@ func TestReleaseOfAll(t *testing.T) {
 	release, err := filelock.AcquireAll(t.Context(), claims(locks)...)
 	require.NoError(t, err)
 	for _, name := range []string{"a", "c"} {
-		files, err := filepath.Glob(filepath.Join(dir, name+".lock.*"))
-		require.NoError(t, err)
-		require.Len(t, files, 1)
-		require.NoError(t, os.Remove(files[0]))
+		removeTicket(t, dir, name)
 	}
 	for range 2 {
 		err = release()
@@ -241,12 +249,9 @@ func TestFailureOfAllTellsWhatIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	waits := start(func() error { _, err := filelock.AcquireAll(ctx, claims(locks)...); return err })
 	eventually(t, "the wait", func() bool { return locks[1].Waiting() == 1 })
-	files, err := filepath.Glob(filepath.Join(dir, "a.lock.*"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	require.NoError(t, os.Remove(files[0]))
+	removeTicket(t, dir, "a")
 	cancel()
-	err = result(t, waits)
+	err := result(t, waits)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, filelock.ErrLost)
 	require.NoError(t, holder.Unlock())
@@ -335,10 +340,7 @@ func TestDoAllEndsWhenOneIsLost(t *testing.T) {
 		a := newLock(t, filepath.Join(dir, "a"), filelock.WithLease(time.Second))
 		b := newLock(t, filepath.Join(dir, "b"), filelock.WithLease(time.Second))
 		err := filelock.DoAll(t.Context(), func(ctx context.Context) error {
-			files, err := filepath.Glob(filepath.Join(dir, lost+".lock.*"))
-			require.NoError(t, err)
-			require.Len(t, files, 1)
-			require.NoError(t, os.Remove(files[0]))
+			removeTicket(t, dir, lost)
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -352,6 +354,109 @@ func TestDoAllEndsWhenOneIsLost(t *testing.T) {
 	}
 }
 
+// TestAcquireAllPanics: when the function of WithOnWait panics, at whatever position, the
+// locks before are given back, and their owner has nothing.
+func TestAcquireAllPanics(t *testing.T) {
+	const n = 3
+	panics := filelock.WithOnWait(func(filelock.Wait) { panic("no terminal") })
+	for name, way := range map[string]func(context.Context, ...filelock.Claim) error{
+		"AcquireAll": func(ctx context.Context, set ...filelock.Claim) error {
+			_, err := filelock.AcquireAll(ctx, set...)
+			return err
+		},
+		"DoAll": func(ctx context.Context, set ...filelock.Claim) error {
+			return filelock.DoAll(ctx, func(context.Context) error { return nil }, set...)
+		},
+	} {
+		for i := range n {
+			t.Run(fmt.Sprintf("%s at %d", name, i), func(t *testing.T) {
+				dir, locks := several(t, n, panics)
+				me := filelock.ContextWithOwner(t.Context())
+				holder := newLock(t, locks[i].Path())
+				acquire(t, holder)
+				require.PanicsWithValue(t, "no terminal", func() { t.Error(way(me, claims(locks)...)) })
+				require.True(t, holder.Held())
+				require.NoError(t, holder.Unlock())
+				requireFree(t, dir, locks)
+				require.NoError(t, way(me, claims(locks)...))
+			})
+		}
+	}
+}
+
+// TestAcquireAllGoesOn: a function of WithOnWait that ends its goroutine ends nothing else.
+func TestAcquireAllGoesOn(t *testing.T) {
+	called := make(chan bool, 1)
+	dir, locks := several(t, 2, filelock.WithOnWait(func(filelock.Wait) {
+		called <- true
+		runtime.Goexit()
+	}))
+	holder := newLock(t, locks[1].Path())
+	acquire(t, holder)
+	waits := start(func() error {
+		release, err := filelock.AcquireAll(t.Context(), claims(locks)...)
+		if err != nil {
+			return err
+		}
+		return release()
+	})
+	<-called
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, waits))
+	requireFree(t, dir, locks)
+}
+
+// TestAcquireAllEndsWhenOneIsLost: what is lost while a later one is waited for ends the
+// wait.
+func TestAcquireAllEndsWhenOneIsLost(t *testing.T) {
+	dir, locks := several(t, 3, filelock.WithLease(time.Second))
+	holder := newLock(t, locks[2].Path())
+	acquire(t, holder)
+	waits := start(func() error { _, err := filelock.AcquireAll(t.Context(), claims(locks)...); return err })
+	settled(t, locks[2].Path(), 2)
+	removeTicket(t, dir, "a")
+	err := result(t, waits)
+	require.ErrorIs(t, err, filelock.ErrLost)
+	require.NotErrorIs(t, err, context.Canceled, "the caller's context goes on")
+	var busy *filelock.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, locks[2].Path(), busy.Path)
+	require.ErrorIs(t, busy, filelock.ErrLost)
+	require.ErrorContains(t, busy, ": "+locks[0].Path()+" was lost meanwhile")
+	require.NoError(t, holder.Unlock())
+	requireFree(t, dir, locks)
+}
+
+// TestAcquireAllDoesNotHaveWhatIsLost: nor is it a success if the loss comes too late to
+// end a wait.
+func TestAcquireAllDoesNotHaveWhatIsLost(t *testing.T) {
+	for name, way := range map[string]func(context.Context, ...filelock.Claim) (func() error, error){
+		"AcquireAll": filelock.AcquireAll, "TryAcquireAll": filelock.TryAcquireAll,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, locks := several(t, 2, filelock.WithLease(time.Second))
+			defer filelock.AtSteps(func(step, ticket string) {
+				if step == "after Enter" && strings.HasPrefix(ticket, "b.lock.") {
+					removeTicket(t, dir, "a")
+					eventually(t, "the loss", func() bool { return !locks[0].Held() })
+				}
+			})()
+			release, err := way(t.Context(), claims(locks)...)
+			require.Nil(t, release)
+			require.ErrorIs(t, err, filelock.ErrLost)
+			require.NotErrorIs(t, err, context.Canceled)
+			var failed *filelock.Error
+			require.ErrorAs(t, err, &failed)
+			require.Equal(t, locks[0].Path(), failed.Path)
+			for _, l := range locks {
+				require.False(t, l.Held())
+				require.ErrorIs(t, l.Unlock(), filelock.ErrNotLocked)
+			}
+			requireNoTickets(t, dir)
+		})
+	}
+}
+
 func TestAcquireAllArguments(t *testing.T) {
 	dir, locks := several(t, 1)
 	var none *filelock.FileLock
@@ -359,7 +464,7 @@ func TestAcquireAllArguments(t *testing.T) {
 		_, err := filelock.AcquireAll(t.Context(), set...)
 		require.ErrorIs(t, err, filelock.ErrInvalid, name)
 	}
-	var missing context.Context
+	missing := func() context.Context { return nil }()
 	_, err := filelock.AcquireAll(missing, locks[0])
 	require.ErrorIs(t, err, filelock.ErrInvalid)
 	require.EqualError(t, err, "filelock: acquire: invalid argument: the context is nil")

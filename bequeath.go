@@ -76,8 +76,12 @@ func (g *grant) yield() error {
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	if err := p.Heritable(); err != nil || g.owner == nil {
+	if err := p.Heritable(); err != nil {
 		return err
+	}
+	if g.owner == nil {
+		g.ends()
+		return nil
 	}
 	g.owner.mu.Lock()
 	defer g.owner.mu.Unlock()

@@ -104,6 +104,7 @@ func waiterChild(args []string) error {
 		locktest.Say(byTheClock)
 		return nil
 	}
+	filelock.AskHeir() // which happens once
 	l, err := filelock.New(path, filelock.WithPollInterval(time.Hour))
 	if err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 // A circle is closed by a wait that begins. So a look is due some time after that, and
 // again and again as long as somebody in this process waits and holds something
 // besides: who holds nothing keeps nobody waiting. No acquisition that waits for less
-// than a second, and no process that holds one lock at a time, pays for it with more
-// than a load of armed, or one look at its own lines.
+// than a second pays for it with more than a load of armed, and no process that holds
+// nothing while it waits is ever woken for it.
 var deadlocks = &detector{isHeir: sync.OnceValue(waitfor.IsHeir)}
 
 const (
@@ -36,18 +36,64 @@ type detector struct {
 	armed atomic.Bool  // a look is due
 	looks atomic.Int64 // made; for tests
 
+	turns atomic.Int64 // that this process has
+	// idle: a wait began while it had none, and no look is due for that.
+	idle atomic.Bool
+	heir atomic.Int32 // whether it is one, as far as is known
+
 	mu        sync.Mutex // for one look at a time
 	suspected map[string]bool
 	isHeir    func() bool // tickets are inherited at the start of a process
 }
 
-// arm has a look made before long. It is called whenever somebody begins to wait. Not in
-// bubbles of testing/synctest: no timer may be of one.
+// Whether this process has inherited tickets, with which it keeps others waiting though
+// it has no turn itself.
+const (
+	heirUnasked = iota
+	heirAsked
+	heirNot
+	heirYes
+)
+
+// arm has a look made before long, if this process holds anything. It is called whenever
+// somebody begins to wait. Not in bubbles of testing/synctest: no timer may be of one.
 func (d *detector) arm() {
-	if !d.armed.Load() {
+	if d.armed.Load() {
+		return
+	}
+	if d.turns.Load() > 0 || d.heir.Load() == heirYes {
+		d.schedule(firstLook)
+		return
+	}
+	d.idle.Store(true)
+	if d.turns.Load() > 0 { // which may not have seen that
+		d.schedule(firstLook)
+	} else if d.heir.Load() == heirUnasked && !bubble.Inside() && d.heir.CompareAndSwap(heirUnasked, heirAsked) {
+		go d.askHeir() // a process may have very many descriptors
+	}
+}
+
+// askHeir finds out whether this process is an heir.
+func (d *detector) askHeir() {
+	if !d.isHeir() {
+		d.heir.Store(heirNot)
+		return
+	}
+	d.heir.Store(heirYes)
+	d.schedule(firstLook)
+}
+
+// begins notes that this process has one turn more, with which it may keep those waiting
+// for whom others of its goroutines wait.
+func (d *detector) begins() {
+	d.turns.Add(1)
+	if d.idle.Load() && d.idle.CompareAndSwap(true, false) {
 		d.schedule(firstLook)
 	}
 }
+
+// ends undoes begins.
+func (d *detector) ends() { d.turns.Add(-1) }
 
 func (d *detector) schedule(after time.Duration) {
 	if !bubble.Inside() && d.armed.CompareAndSwap(false, true) {

@@ -30,7 +30,8 @@ var (
 	ErrTimeout = errors.New("timeout")
 	// ErrDeadlock is matched when the owner named by the context already
 	// holds the path's lock, and this FileLock is not reentrant, or what it holds
-	// is shared and it wants it for itself.
+	// is shared and it wants it for itself, or excludes fewer than this FileLock
+	// is to exclude (WithFlockPeers, WithPlainPeers).
 	ErrDeadlock = errors.New("this owner already holds the lock")
 	// ErrNoOwner is matched when a reentrant lock is acquired with a context
 	// that names no owner, see ContextWithOwner.
@@ -86,7 +87,8 @@ type BusyError struct {
 	Holder Ticket
 	// Ahead is how many contenders were ahead, the holder included, as far as
 	// was known when the acquisition took its place or last looked. Goroutines
-	// of this process count one each.
+	// of this process count one each, but those that are inside by one ticket. Of one
+	// who would share the lock, only those were ahead who would not.
 	Ahead  int
 	Waited time.Duration // AcquireAll: for all the locks together
 	// Deadlock says which circle the wait was part of, as in "may be a deadlock: pid 12
@@ -166,6 +168,11 @@ var errNilContext = fmt.Errorf("%w: the context is nil", ErrInvalid)
 
 var errUpgrade = fmt.Errorf("%w, shared, and would wait for itself to have it exclusively: release it first", ErrDeadlock)
 
+var (
+	errNoFlock = fmt.Errorf("%w, without the flock that this FileLock takes as well (WithFlockPeers): release it first", ErrDeadlock)
+	errNotSunk = fmt.Errorf("%w, in a way that does not exclude plain peers (WithPlainPeers): release it first", ErrDeadlock)
+)
+
 // explain puts what went wrong in the queue into the package's own terms.
 func explain(err error) error {
 	switch {
@@ -192,6 +199,9 @@ func reason(ctx context.Context) error {
 	}
 	if errors.Is(cause, ErrTimeout) {
 		return errTimedOut
+	}
+	if lost := (*lostMeanwhile)(nil); errors.As(cause, &lost) {
+		return lost // the caller's context goes on
 	}
 	return &waitEnded{err: err, cause: cause}
 }

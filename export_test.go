@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/filelock-go/filelock/internal/local"
+	"github.com/filelock-go/filelock/internal/flockpeer"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
@@ -116,13 +116,67 @@ func UntoldCalls() (calls []string) {
 
 // OwnLine gives l a line of its own, so that it takes tickets of its own beside
 // the other locks of its path, as in another process.
-func (l *FileLock) OwnLine() { l.line = new(local.Line) }
+func (l *FileLock) OwnLine() { l.line = new(line) }
+
+// Lines returns how many lines are known at l's site, and PeerFiles how many files that
+// peers lock are known at all.
+func (l *FileLock) Lines() int { return l.site.lines.Len() }
+
+// PeerFiles: see Lines.
+func PeerFiles() int { return flockpeer.Files() }
+
+// ForgetLines does what the cleanups of lines do that were known before by the keys of
+// those that are in use now.
+func (l *FileLock) ForgetLines() {
+	var keys []lineKey
+	l.site.lines.Each(func(key lineKey, _ *line) { keys = append(keys, key) })
+	for _, key := range keys {
+		l.site.lines.Forget(key)
+	}
+}
+
+// NamelessHolds returns how many holds are in nobody's name, of those in l's line.
+func (l *FileLock) NamelessHolds() int { return int(l.line.nameless.Load()) }
 
 // LineOf has l share the line of another lock of its path.
 func (l *FileLock) LineOf(other *FileLock) { l.line = other.line }
 
 // LookDue reports whether this process is going to look for circles of waits.
-func LookDue() bool { return deadlocks.armed.Load() }
+func LookDue() bool {
+	deadlocks.mu.Lock() // not in the midst of a look
+	defer deadlocks.mu.Unlock()
+	return deadlocks.armed.Load()
+}
+
+// AskHeir finds out whether this process is an heir, as its first wait does.
+func AskHeir() {
+	if deadlocks.heir.CompareAndSwap(heirUnasked, heirAsked) {
+		deadlocks.askHeir()
+	}
+}
 
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
+
+// Walks returns how often lines were gone through for those who are told of their wait.
+func Walks() int64 { return lookouts.walks.Load() }
+
+// CountAsked has all counted that is asked about what processes have open, until undo: of
+// one whether it has let a file go, and of all who has it open. With hide, nobody can be
+// seen to have it.
+func CountAsked(hide bool) (letGoes, openers *atomic.Int64, undo func()) {
+	letGoes, openers = new(atomic.Int64), new(atomic.Int64)
+	wasLetGo, wasOpener := letGo, opener
+	letGo = func(pid int, path string) bool {
+		letGoes.Add(1)
+		return wasLetGo(pid, path)
+	}
+	opener = func(path string) int {
+		openers.Add(1)
+		if hide {
+			return 0
+		}
+		return wasOpener(path)
+	}
+	return letGoes, openers, func() { letGo, opener = wasLetGo, wasOpener }
+}

@@ -32,7 +32,8 @@ const recordEnd = "fence"
 // WithFencing has every acquisition take a fencing token: a number that is higher
 // than those of all grants of this path before it, whatever the clock does and
 // however often everything was restarted. It is for the resource, which refuses
-// tokens lower than the highest it has seen, and so refuses an owner that does not
+// writes with a token lower than the highest it has seen, and reads with one lower
+// than the highest that came with a write, and so refuses an owner that does not
 // know yet that it has lost the lock (WithLease). See Token and docs/fencing.md. Off
 // by default.
 //

@@ -92,7 +92,7 @@ type FileLock struct {
 	path    string
 	cfg     config
 	site    *site
-	line    *local.Line
+	line    *line
 	peers   *flockpeer.File // nil: there are none
 	passage passage.Config
 	sharing passage.Config        // the same for those who share it
@@ -121,6 +121,28 @@ func New(path string, opts ...Option) (*FileLock, error) {
 }
 
 func newLock(path string, opts []Option) (*FileLock, error) {
+	l, err := newOnlooker(path, opts)
+	if err != nil || l.engine != nil { // which is all that it takes
+		return l, err
+	}
+	if l.peers, err = l.cfg.peersOf(l.path); err != nil {
+		return nil, err
+	}
+	l.line = l.site.line(lineKey{
+		lease: l.cfg.lease, plainPeers: l.cfg.plainPeers, label: l.cfg.label, peers: l.peers, bubbled: bubble.Inside(),
+	})
+	if l.cfg.fencing {
+		l.fence = l.site.record(l.passage.Queue)
+	}
+	l.sharing = l.passage
+	l.sharing.Queue.Shared = true
+	l.sharing.Queue.Prepare()
+	return l, nil
+}
+
+// newOnlooker returns what it takes to look at a queue and to remove tickets from it, as
+// Inspect, Reap and Evict do. Nothing can be acquired through it.
+func newOnlooker(path string, opts []Option) (*FileLock, error) {
 	cfg, err := newConfig(opts)
 	if err != nil {
 		return nil, err
@@ -139,24 +161,14 @@ func newLock(path string, opts []Option) (*FileLock, error) {
 	q.Prepare()
 	l := &FileLock{path: target, cfg: cfg, site: siteOf(q, target)}
 	l.site.passages.Find(q.Dir)
-	if l.peers, err = cfg.peersOf(l.site, target); err != nil {
-		return nil, err
-	}
-	l.line = l.site.line(lineKey{lease: cfg.lease, plainPeers: cfg.plainPeers, label: cfg.label, peers: l.peers, bubbled: bubble.Inside()})
 	l.passage = passage.Config{
 		Queue: q, Poll: cfg.poll, Lease: cfg.lease, PlainPeers: cfg.plainPeers, Linger: cfg.linger,
 		Site: &l.site.passages, OnWatch: deadlocks.arm,
-	}
-	if cfg.fencing {
-		l.fence = l.site.record(q)
 	}
 	l.log = newJournal(&cfg, target, &l.passage)
 	if len(l.log.sinks) > 0 {
 		l.passage.Observe = l.log.observe
 	}
-	l.sharing = l.passage
-	l.sharing.Queue.Shared = true
-	l.sharing.Queue.Prepare()
 	return l, nil
 }
 
@@ -314,7 +326,7 @@ func (l *FileLock) do(ctx context.Context, fn func(context.Context) error, r req
 		h.grant.adopt(&own.owner)
 		ctx = own
 	}
-	held, end := h.whileHeld(ctx)
+	held, end := h.whileHeld(ctx, ErrLost)
 	defer func() {
 		end()
 		last, failure := l.take(h)
@@ -374,8 +386,8 @@ func (l *FileLock) pass(ctx context.Context, r request) (*hold, error) {
 	h := l.newHold()
 	own := h.grant
 	*own = grant{
-		try: try, owner: owner, reentrant: l.cfg.reentrant, batch: l.cfg.batch, line: l.line, peers: l.peers,
-		cfg: l.passages(r.shared), engine: l.engine, notice: r.notice,
+		try: try, owner: owner, nameless: owner == nil && !r.owned, reentrant: l.cfg.reentrant, batch: l.cfg.batch,
+		line: l.line, peers: l.peers, cfg: l.passages(r.shared), engine: l.engine, notice: r.notice,
 	}
 	if r.notice != nil {
 		r.notice.follow(l.line, own)

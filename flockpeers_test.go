@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -352,18 +351,6 @@ func TestFlockPeersFile(t *testing.T) {
 	})
 }
 
-// waitsInFlock reports whether a thread of this process waits in flock(2): from then on
-// it has the file open.
-func waitsInFlock() bool {
-	stacks := make([]byte, 1<<20)
-	for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		if strings.Contains(stack, "flockpeer.waitLock(") && strings.Contains(stack, "unix.Flock(") {
-			return true
-		}
-	}
-	return false
-}
-
 // TestFlockPeersReplace: a peer that removes its file when it leaves is no trap, and
 // who replaces it under the holder is found out.
 func TestFlockPeersReplace(t *testing.T) {
@@ -371,7 +358,7 @@ func TestFlockPeersReplace(t *testing.T) {
 	peer := startPeer(t, path)
 	l := newLock(t, path, filelock.WithFlockPeers())
 	entered := start(func() error { return l.Acquire(context.Background()) })
-	eventually(t, "for it to wait in flock", waitsInFlock)
+	eventually(t, "for it to wait in flock", func() bool { return threadsInFlock() == 1 })
 	requireBlocks(t, entered)
 	require.NoError(t, os.Remove(path)) // by the peer, before it leaves
 	other := startPeer(t, path)         // it has the new file
@@ -436,21 +423,34 @@ func TestFlockPeersResume(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
-// TestFlockPeersOwner: an owner's second hold is counted only where the first one has
-// the flock, too.
+// TestFlockPeersOwner: an owner's second hold is counted only where the first one excludes
+// all whom the second is to exclude.
 func TestFlockPeersOwner(t *testing.T) {
 	path := target(t)
 	ctx := filelock.ContextWithOwner(context.Background())
 	without := newLock(t, path, filelock.WithReentrant())
 	with := newLock(t, path, filelock.WithReentrant(), filelock.WithFlockPeers())
 	require.NoError(t, without.Acquire(ctx))
-	require.ErrorIs(t, with.Acquire(ctx), filelock.ErrDeadlock)
+	err := with.Acquire(ctx)
+	require.ErrorIs(t, err, filelock.ErrDeadlock)
+	require.ErrorContains(t, err, "WithFlockPeers")
+	require.ErrorIs(t, with.TryAcquire(ctx), filelock.ErrLocked)
+	elsewhere := newLock(t, path, filelock.WithReentrant(), filelock.WithFlockPeersFile(path+".flock"))
+	requireRefusedAtOnce(t, ctx, with)
 	require.NoError(t, without.Unlock())
 	require.NoError(t, with.Acquire(ctx))
-	require.NoError(t, with.Acquire(ctx))
+	require.ErrorIs(t, elsewhere.Acquire(ctx), filelock.ErrDeadlock, "it is another flock")
+	for _, inner := range []*filelock.FileLock{with, without} {
+		require.NoError(t, inner.Acquire(ctx))
+		require.NoError(t, inner.AcquireShared(ctx))
+		require.NoError(t, inner.Unlock())
+		require.NoError(t, inner.Unlock())
+		requireFlock(t, path, unix.EWOULDBLOCK)
+	}
+	require.NoError(t, without.Acquire(ctx))
 	require.NoError(t, with.Unlock())
-	requireFlock(t, path, unix.EWOULDBLOCK)
-	require.NoError(t, with.Unlock())
+	requireFlock(t, path, unix.EWOULDBLOCK) // until the last hold, whoever has it
+	require.NoError(t, without.Unlock())
 	requireFlock(t, path, nil)
 }
 

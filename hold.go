@@ -17,9 +17,9 @@ type hold struct {
 
 func (h *hold) lost() <-chan struct{} { return h.grant.passage.Losing() }
 
-// whileHeld returns a context that ends with ErrLost as its cause when the
-// hold is lost. The caller owes a call of end.
-func (h *hold) whileHeld(ctx context.Context) (held context.Context, end func()) {
+// whileHeld returns a context that ends with cause when the hold is lost. The caller
+// owes a call of end.
+func (h *hold) whileHeld(ctx context.Context, cause error) (held context.Context, end func()) {
 	lost := h.lost()
 	if lost == nil {
 		return ctx, func() {}
@@ -29,7 +29,7 @@ func (h *hold) whileHeld(ctx context.Context) (held context.Context, end func())
 	watcher.Go(func() {
 		select {
 		case <-lost:
-			cancel(ErrLost)
+			cancel(cause)
 		case <-ctx.Done():
 		}
 	})

@@ -1,30 +1,17 @@
 package filelock
 
-import (
-	"context"
-
-	"github.com/filelock-go/filelock/internal/passage"
-	"github.com/filelock-go/filelock/internal/turn"
-)
-
 // Queue is a lock's queue at one moment.
 type Queue struct {
 	Path    string   `json:"path"`    // the target
 	Tickets []Ticket `json:"tickets"` // in the order of the queue
 }
 
-// Holder returns who is inside, or else the first ticket whose owner is not
-// dead: it holds the lock or is about to. It reports false if the lock is free.
+// Holder returns who is inside, or else the first ticket whose owner is neither dead
+// nor away: it holds the lock or is about to. It reports false if the lock is free. Of
+// several who share the lock it is the first, see Holders.
 func (q Queue) Holder() (Ticket, bool) {
-	for _, t := range q.Tickets {
-		if t.State == Inside {
-			return t, true
-		}
-	}
-	for _, t := range q.Tickets {
-		if t.State != Dead {
-			return t, true
-		}
+	if holders := q.Holders(); len(holders) > 0 {
+		return holders[0], true
 	}
 	return Ticket{}, false
 }
@@ -56,7 +43,7 @@ func (q Queue) Holders() (holders []Ticket) {
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait (for an engine's
-// service that does not answer, eight seconds). Of the
+// service that does not answer, seven seconds). Of the
 // options only WithQueueDir, WithEngine, WithLogger and WithSlog matter (and WithCreateDirs, which
 // creates what is missing here, too).
 //
@@ -66,7 +53,7 @@ func (q Queue) Holders() (holders []Ticket) {
 // that). The error is an *Error, with New's errors for the path and the
 // filesystem's own.
 func Inspect(path string, opts ...Option) (Queue, error) {
-	l, err := newLock(path, opts)
+	l, err := newOnlooker(path, opts)
 	if err != nil {
 		return Queue{}, &Error{Op: "inspect", Path: path, Err: err}
 	}
@@ -81,34 +68,4 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 		q.Tickets = append(q.Tickets, t)
 	}
 	return q, nil
-}
-
-// Reap removes the tickets of dead owners from the queue of path and returns
-// them. Where a proof takes time, as for an owner whose locks are all free, it
-// waits for that, about a second. (An owner that takes longer than that to get in
-// line starts anew.)
-// Options as for Inspect.
-//
-// There is no need to call it: waiters do the same for the tickets ahead of
-// them. The error is an *Error; it wraps those of tickets that are dead but
-// could not be removed, of which there may be some besides those returned.
-func Reap(path string, opts ...Option) ([]Ticket, error) {
-	l, err := newLock(path, opts)
-	if err != nil {
-		return nil, &Error{Op: "reap", Path: path, Err: err}
-	}
-	if l.engine != nil {
-		return nil, nil // the service ends leases by itself
-	}
-	var reaped []Ticket
-	err = passage.Reap(context.Background(), &l.passage, func(c turn.Contender) {
-		if l.passage.Observe != nil {
-			l.passage.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
-		}
-		reaped = append(reaped, newTicket(c))
-	})
-	if err != nil {
-		return reaped, &Error{Op: "reap", Path: l.path, Err: err}
-	}
-	return reaped, nil
 }

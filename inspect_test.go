@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -96,6 +97,47 @@ func TestInspect(t *testing.T) {
 		require.Equal(t, os.Getpid(), first.PID, "the dead do not hold")
 		require.Len(t, tickets(t, dir), len(want), "it changes nothing")
 	})
+}
+
+// TestHolder: who rests has given the lock back, and is as little a holder as the dead.
+func TestHolder(t *testing.T) {
+	const (
+		unknown, alive, inside = filelock.Unknown, filelock.Alive, filelock.Inside
+		resting, stalled, dead = filelock.Resting, filelock.Stalled, filelock.Dead
+	)
+	for name, tt := range map[string]struct {
+		states []filelock.State
+		shared []int // which of them are shared
+		want   []int // the holders
+	}{
+		"empty":                     {},
+		"inside":                    {states: []filelock.State{dead, alive, inside, alive}, want: []int{2}},
+		"the first who is there":    {states: []filelock.State{dead, resting, alive, alive}, want: []int{2}},
+		"nobody is known to live":   {states: []filelock.State{resting, unknown}, want: []int{1}},
+		"stalled":                   {states: []filelock.State{stalled, alive}, want: []int{0}},
+		"free, one rests":           {states: []filelock.State{resting}},
+		"free, all rest or died":    {states: []filelock.State{dead, resting, dead}},
+		"readers, where one rests":  {states: []filelock.State{alive, resting, alive, alive}, shared: []int{0, 1, 2}, want: []int{0, 2}},
+		"readers inside":            {states: []filelock.State{inside, resting, inside, alive}, shared: []int{0, 1, 2}, want: []int{0, 2}},
+		"a reader behind who rests": {states: []filelock.State{resting, alive, alive}, shared: []int{1}, want: []int{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var q filelock.Queue
+			for i, s := range tt.states {
+				q.Tickets = append(q.Tickets, filelock.Ticket{PID: i, State: s, Shared: slices.Contains(tt.shared, i)})
+			}
+			var want []filelock.Ticket
+			for _, i := range tt.want {
+				want = append(want, q.Tickets[i])
+			}
+			require.Equal(t, want, q.Holders())
+			holder, ok := q.Holder()
+			require.Equal(t, len(want) > 0, ok)
+			if ok {
+				require.Equal(t, want[0], holder)
+			}
+		})
+	}
 }
 
 // requireTicket compares what is not for display only.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -100,6 +102,92 @@ func TestOnWaitVerdict(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
+// looked waits until the queue was looked at some more times.
+func looked(t *testing.T) {
+	t.Helper()
+	const walks = 40
+	until := filelock.Walks() + walks
+	eventually(t, "looks", func() bool { return filelock.Walks() >= until })
+}
+
+// TestOnWaitAsksLittle: a look asks what the holder has open, of which that may be a lot,
+// only while the holder may have left the lock to heirs, and once.
+func TestOnWaitAsksLittle(t *testing.T) {
+	for name, rests := range map[string]bool{"a new ticket": false, "back from rest": true} {
+		t.Run(name, func(t *testing.T) {
+			path := target(t)
+			requireRest(t, filepath.Dir(path))
+			letGoes, openers, undo := filelock.CountAsked(false)
+			defer undo()
+			holder := newLock(t, path, filelock.WithLinger(time.Hour))
+			holder.OwnLine()
+			acquire(t, holder)
+			if rests {
+				for range 3 {
+					require.NoError(t, holder.Unlock())
+					acquire(t, holder)
+				}
+			}
+			l, waits := observed(t, path)
+			done := start(func() error { return l.Acquire(t.Context()) })
+			requireWait(t, waits, 1)
+			if rests { // while its last change is not long ago, it may be changing
+				eventually(t, "the asking to end", func() bool {
+					before := letGoes.Load()
+					looked(t)
+					return letGoes.Load() == before
+				})
+				require.NotZero(t, letGoes.Load())
+			} else {
+				looked(t)
+				require.Zero(t, letGoes.Load())
+			}
+			require.Zero(t, openers.Load())
+			require.NoError(t, holder.Unlock())
+			require.NoError(t, result(t, done))
+			require.NoError(t, l.Unlock())
+			require.NoError(t, holder.Close())
+		})
+	}
+}
+
+// TestOnWaitHeir: that the holder bequeaths the lock, and lives on, is told, and whether its
+// heir can be seen is found out once.
+func TestOnWaitHeir(t *testing.T) {
+	for name, hidden := range map[string]bool{"seen": false, "unseen": true} {
+		t.Run(name, func(t *testing.T) {
+			path := target(t)
+			requireOneKernel(t, filepath.Dir(path))
+			letGoes, openers, undo := filelock.CountAsked(hidden)
+			defer undo()
+			b := startBequest(t, path, 1)
+			l, waits := observed(t, path)
+			done := start(func() error { return l.Acquire(t.Context()) })
+			w := requireWait(t, waits, 1)
+			require.False(t, w.Holder.Inherited)
+			require.Zero(t, w.Holder.Heir)
+			b.Go()
+			b.Expect("bequeathed, held: false")
+			eventually(t, "a search", func() bool { return openers.Load() == 1 })
+			if !hidden {
+				w = requireWait(t, waits, 1)
+				require.True(t, w.Holder.Inherited)
+				require.Equal(t, b.heirs[0], w.Holder.Heir)
+				require.Contains(t, w.String(), fmt.Sprintf("the heir is pid %d", b.heirs[0]))
+			}
+			before := letGoes.Load()
+			looked(t)
+			require.Equal(t, before, letGoes.Load())
+			require.EqualValues(t, 1, openers.Load())
+			require.NoError(t, syscall.Kill(b.heirs[0], syscall.SIGKILL))
+			require.NoError(t, result(t, done))
+			require.NoError(t, l.Unlock())
+			b.Go()
+			b.Done()
+		})
+	}
+}
+
 // TestOnWaitTurns: those who have left and rest at the tail, or wait there again, are
 // not ahead, wherever their tickets were.
 func TestOnWaitTurns(t *testing.T) {
@@ -170,4 +258,41 @@ func TestOnWaitCrowd(t *testing.T) {
 		require.NoError(t, l.Close())
 	})
 	requireNoTickets(t, filepath.Dir(path))
+}
+
+// BenchmarkOnWait1000 shows the processor time that a thousand told waiters of one line take
+// in two seconds: behind a goroutine of their own line, and behind another ticket.
+func BenchmarkOnWait1000(b *testing.B) {
+	const waiters, hold = 1000, 2 * time.Second
+	for name, ownLine := range map[string]bool{"line": false, "ticket": true} {
+		b.Run(name, func(b *testing.B) {
+			path := target(b)
+			holder := newLock(b, path)
+			if ownLine {
+				holder.OwnLine()
+			}
+			acquire(b, holder)
+			var told atomic.Int64
+			ctx, cancel := context.WithCancel(context.Background())
+			var all sync.WaitGroup
+			for range waiters {
+				var once sync.Once
+				l := newLock(b, path, filelock.WithOnWait(func(filelock.Wait) { once.Do(func() { told.Add(1) }) }))
+				all.Go(func() { _ = l.Acquire(ctx) })
+			}
+			eventually(b, "all to be told", func() bool { return told.Load() == waiters })
+			var used time.Duration
+			for b.Loop() {
+				before := processorTime()
+				time.Sleep(hold)
+				used += processorTime() - before
+			}
+			b.ReportMetric(float64(used.Milliseconds())/float64(b.N), "cpu-ms/2s")
+			cancel()
+			all.Wait()
+			if err := holder.Unlock(); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,6 +203,127 @@ func TestOnWaitOfOneOwner(t *testing.T) {
 	require.NoError(t, first.Unlock())
 }
 
+// TestOnWaitFollows: who waits for another goroutine of its owner, in that one's line, is
+// told of its own wait when the other one gives up.
+func TestOnWaitFollows(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path, filelock.WithBatch(0))
+	acquire(t, holder)
+	first := newLock(t, path, filelock.WithReentrant(), filelock.WithLabel("first"))
+	l, waits := observed(t, path, filelock.WithReentrant())
+	owner := filelock.NewOwner()
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := start(func() error { return first.Acquire(owner.Context(ctx)) })
+	queued(t, filepath.Dir(path), 2)
+	done := start(func() error { return l.Acquire(owner.Context(t.Context())) })
+	w := requireWait(t, waits, 1)
+	inside := w.Holder.Path
+	next := newLock(t, path)
+	next.OwnLine()
+	isNext := start(func() error { return next.Acquire(t.Context()) })
+	queued(t, filepath.Dir(path), 3)
+
+	cancel()
+	require.ErrorIs(t, result(t, gaveUp), context.Canceled)
+	eventually(t, "another line", func() bool { return holder.Waiting() == 1 })
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, isNext))
+	for w.Holder.Path == inside {
+		w = requireWait(t, waits, 1)
+	}
+	require.NoError(t, next.Unlock())
+	require.NoError(t, result(t, done))
+	require.NoError(t, l.Unlock())
+}
+
+// TestOnWaitMixed: ahead of a reader are the writers, in its process and in others, and
+// ahead of a writer all; and so it says who gives up.
+func TestOnWaitMixed(t *testing.T) {
+	path := target(t)
+	apart := func() *filelock.FileLock {
+		l := newLock(t, path)
+		l.OwnLine()
+		return l
+	}
+	one, two := apart(), apart()
+	require.NoError(t, one.AcquireShared(t.Context()))
+	require.NoError(t, two.AcquireShared(t.Context()))
+	writer, writerWaits := observed(t, path)
+	written := start(func() error { return writer.Acquire(t.Context()) })
+	require.True(t, requireWait(t, writerWaits, 2).Holder.Shared)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	behind := func(shared bool, ahead int) <-chan error {
+		l, waits := observed(t, path)
+		n := l.Waiting()
+		acquire := l.Acquire
+		if shared {
+			acquire = l.AcquireShared
+		}
+		done := start(func() error { return acquire(ctx) })
+		requireWait(t, waits, ahead)
+		require.Equal(t, n+1, l.Waiting())
+		return done
+	}
+	ends := []<-chan error{behind(true, 1), behind(true, 1), behind(false, 5), behind(true, 2)}
+	cancel()
+	aheads := []int{1, 1, 5, 2}
+	for i, end := range slices.Backward(ends) {
+		var busy *filelock.BusyError
+		require.ErrorAs(t, result(t, end), &busy)
+		if i < 2 { // those before it may have given up before
+			require.Equal(t, aheads[i], busy.Ahead)
+		}
+		require.LessOrEqual(t, busy.Ahead, aheads[i])
+	}
+	require.NoError(t, one.Unlock())
+	require.NoError(t, two.Unlock())
+	require.NoError(t, result(t, written))
+	require.NoError(t, writer.Unlock())
+}
+
+// TestOnWaitChangesAtOnce: a wait that begins while the lock passes from one to the next is
+// told, though whoever was ahead when it began may be gone when it is looked for, and
+// though nothing changes any more after that.
+func TestOnWaitChangesAtOnce(t *testing.T) {
+	const rounds = 50
+	for _, ownLines := range []bool{false, true} {
+		t.Run(fmt.Sprint("own lines ", ownLines), func(t *testing.T) {
+			path := target(t)
+			first, second := newLock(t, path), newLock(t, path, filelock.WithBatch(0))
+			l, waits := observed(t, path)
+			if ownLines {
+				second.OwnLine()
+				l.OwnLine()
+			}
+			for i := range rounds {
+				acquire(t, first)
+				next := start(func() error { return second.Acquire(t.Context()) })
+				if ownLines {
+					settled(t, path, 2)
+				} else {
+					eventually(t, "the second one's wait", func() bool { return first.Waiting() == 1 })
+				}
+				pause := time.Duration(i) * time.Microsecond
+				released := start(func() error { return first.Unlock() })
+				for began := time.Now(); time.Since(began) < pause; {
+					runtime.Gosched()
+				}
+				done := start(func() error { return l.Acquire(t.Context()) })
+				require.NoError(t, result(t, released))
+				require.NoError(t, result(t, next))
+				awaitAhead(t, waits, 1)
+				require.NoError(t, second.Unlock())
+				require.NoError(t, result(t, done))
+				require.NoError(t, l.Unlock())
+				for len(waits) > 0 {
+					<-waits
+				}
+			}
+		})
+	}
+}
+
 // TestOnWaitSleeps: a call that does not return keeps neither its own acquisition,
 // nor those behind, nor a cancellation; and no other call begins.
 func TestOnWaitSleeps(t *testing.T) {
@@ -283,6 +405,35 @@ func TestOnWaitNewest(t *testing.T) {
 	r.leaves(ahead)
 }
 
+// TestOnWaitDuringCall: what changes during a call is told after it, however long ago that
+// was and though nothing changes any more.
+func TestOnWaitDuringCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := target(t)
+		holder := newLock(t, path)
+		calls, wake := make(chan int, 10), make(chan struct{})
+		l := newLock(t, path, filelock.WithOnWait(func(w filelock.Wait) { calls <- w.Ahead; <-wake }))
+		acquire(t, holder)
+		next := start(func() error { return holder.Acquire(t.Context()) })
+		synctest.Wait()
+		done := start(func() error { return l.Acquire(t.Context()) })
+		require.Equal(t, 2, <-calls)
+		require.NoError(t, holder.Unlock())
+		require.NoError(t, <-next)
+		time.Sleep(time.Minute)
+		wake <- struct{}{}
+		time.Sleep(time.Minute)
+		require.Len(t, calls, 1, "the change is told")
+		require.Equal(t, 1, <-calls)
+		close(wake)
+		time.Sleep(time.Minute)
+		require.NoError(t, holder.Unlock())
+		require.NoError(t, <-done)
+		require.NoError(t, l.Unlock())
+		require.Empty(t, calls)
+	})
+}
+
 // TestOnWaitUsesLock: the function may give up the wait, and use the lock.
 func TestOnWaitUsesLock(t *testing.T) {
 	path := target(t)
@@ -362,6 +513,66 @@ func TestOnWaitPanics(t *testing.T) {
 		require.False(t, l.Held())
 		requireNoTickets(t, filepath.Dir(path))
 	})
+}
+
+// TestOnWaitPanicLeavesNothing: however it waited, and by whatever call, nobody stands in
+// the line or in the queue after the panic, and the owner has nothing.
+func TestOnWaitPanicLeavesNothing(t *testing.T) {
+	nothing := func(context.Context) error { return nil }
+	calls := map[string]func(*filelock.FileLock, context.Context) error{
+		"Acquire":       (*filelock.FileLock).Acquire,
+		"AcquireShared": (*filelock.FileLock).AcquireShared,
+		"Hold":          func(l *filelock.FileLock, ctx context.Context) error { _, err := l.Hold(ctx); return err },
+		"Do":            func(l *filelock.FileLock, ctx context.Context) error { return l.Do(ctx, nothing) },
+	}
+	panics := filelock.WithOnWait(func(filelock.Wait) { panic("no terminal") })
+	for name, call := range calls {
+		for way, opts := range map[string][]filelock.Option{
+			"in line": {panics}, "in the queue": {panics}, "in line, reentrant": {panics, filelock.WithReentrant()},
+		} {
+			t.Run(name+" "+way, func(t *testing.T) {
+				path := target(t)
+				holder, l := newLock(t, path), newLock(t, path, opts...)
+				if way == "in the queue" {
+					l.OwnLine()
+				}
+				me := filelock.ContextWithOwner(t.Context())
+				acquire(t, holder)
+				for range 2 { // also by what the first one left for later use
+					require.PanicsWithValue(t, "no terminal", func() { t.Error(call(l, me)) })
+					require.False(t, l.Held())
+					require.Zero(t, l.Waiting())
+					require.Len(t, tickets(t, filepath.Dir(path)), 1)
+				}
+				require.True(t, holder.Held())
+				require.NoError(t, holder.Unlock())
+				again := start(func() error { return l.Acquire(me) })
+				require.NoError(t, result(t, again), "the owner holds nothing of it, nor waits")
+				require.NoError(t, l.Unlock())
+				requireNoTickets(t, filepath.Dir(path))
+			})
+		}
+	}
+}
+
+// TestOnWaitPanicOfOneOwner: a goroutine that is about to share what another one of its
+// owner waits for panics alone.
+func TestOnWaitPanicOfOneOwner(t *testing.T) {
+	path := target(t)
+	holder := newLock(t, path)
+	acquire(t, holder)
+	first := newLock(t, path, filelock.WithReentrant())
+	l := newLock(t, path, filelock.WithReentrant(), filelock.WithOnWait(func(filelock.Wait) { panic("no terminal") }))
+	me := filelock.ContextWithOwner(t.Context())
+	done := start(func() error { return first.Acquire(me) })
+	eventually(t, "the first one's wait", func() bool { return holder.Waiting() == 1 })
+	require.PanicsWithValue(t, "no terminal", func() { t.Error(l.Acquire(me)) })
+	requireBlocks(t, done)
+	require.NoError(t, holder.Unlock())
+	require.NoError(t, result(t, done))
+	require.NoError(t, first.Unlock())
+	require.False(t, first.Held(), "its only hold was given back")
+	requireNoTickets(t, filepath.Dir(path))
 }
 
 func init() {

@@ -107,8 +107,9 @@ func WithTimeout(d time.Duration) Option {
 // still there: if somebody deleted it, the last goroutine of the batch learns
 // of that when it gives the lock back. Without batches every one does.
 //
-// Who shares the lock joins those of its process that are inside, for as long and for
-// the same price; without batches only those that wait together come in together.
+// Who shares the lock joins those of its process that are inside, for as long and for no
+// system call; without batches only those that wait together come in together. Each of
+// them looks whether the ticket is still there when it gives the lock back.
 func WithBatch(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		if d < 0 {
@@ -153,7 +154,10 @@ func WithLinger(d time.Duration) Option {
 // context that names none fails with ErrNoOwner.
 //
 // Without this option, which is the default, an owner's second acquisition
-// fails with ErrDeadlock.
+// fails with ErrDeadlock. With it, one that is to exclude more than what is held does
+// fails so, too: exclusively where that is shared (see AcquireShared), or with
+// WithFlockPeers or WithPlainPeers where that was acquired without. The other way round
+// it is one hold more.
 func WithReentrant() Option {
 	return optionFunc(func(c *config) error { c.reentrant = true; return nil })
 }
@@ -170,7 +174,8 @@ func WithReentrant() Option {
 // is first in the queue and so holds the lock, most likely (holder_host, holder_pid), and
 // which position the own ticket has, where the holder's is 1. The logger is named
 // "filelock", behind the name that log has; there is no caller, which would be in this
-// package.
+// package. A logger must neither panic nor end its goroutine, as a failing test does: it
+// is called amid acquiring and releasing, and the lock may stay held.
 func WithLogger(log Logger) Option {
 	return optionFunc(func(c *config) error {
 		if log == nil {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/filelock-go/filelock/internal/enginepassage"
 	"github.com/filelock-go/filelock/internal/flockpeer"
-	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/turn"
 	"github.com/filelock-go/filelock/internal/waitfor"
@@ -71,7 +70,8 @@ type grant struct {
 	owner     *Owner // nil: nobody is named
 	reentrant bool
 	batch     time.Duration
-	line      *local.Line
+	nameless  bool // nobody is named, nor will be
+	line      *line
 	peers     *flockpeer.File // nil: there are none
 	cfg       *passage.Config
 	engine    *enginepassage.Config // nil: the queue is a directory's
@@ -141,21 +141,37 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 		g.notice.follow(current.line, current) // it gets in when that one does
 		return nil, current.settled, nil
 	}
-	upgrade := current.Shared() && !g.Shared()
-	switch {
-	case current.passage.Lost():
+	if current.passage.Lost() {
 		return nil, nil, ErrLost
-	case g.reentrant && !upgrade && g.peers == current.peers:
+	}
+	if err = current.again(g.reentrant, g.cfg, g.peers); err == nil {
 		current.holds++
 		return current, nil, nil
-	case g.try:
+	}
+	if g.try {
 		g.saw(current.passage.Report())
 		g.seen.Ahead++
-		return nil, nil, turn.ErrBusy
-	case upgrade:
-		return nil, nil, errUpgrade
+		err = turn.ErrBusy
+	}
+	return nil, nil, err
+}
+
+// again returns nil if another acquisition by the owner that holds g is one hold more of
+// it, or why that is refused. What excludes more than the acquisition would serves it,
+// and what excludes less does not: it would be told that it excludes those whom it does
+// not.
+func (g *grant) again(reentrant bool, cfg *passage.Config, peers *flockpeer.File) error {
+	switch {
+	case g.Shared() && !cfg.Queue.Shared:
+		return errUpgrade
+	case !reentrant:
+		return ErrDeadlock
+	case peers != nil && peers != g.peers:
+		return errNoFlock
+	case cfg.PlainPeers && !g.cfg.PlainPeers:
+		return errNotSunk
 	default:
-		return nil, nil, ErrDeadlock
+		return nil
 	}
 }
 
@@ -174,19 +190,19 @@ func (o *Owner) current(queue *passage.Site) (current *grant) {
 	return current
 }
 
-// holds reports whether o holds a queue's lock, as far as it knows, and of which kind. A
-// nil owner holds nothing.
-func (o *Owner) holds(queue *passage.Site) (held, shared bool) {
+// refuses returns why an acquisition through l fails by what o holds, as far as it knows,
+// or nil. A nil owner holds nothing.
+func (o *Owner) refuses(l *FileLock, shared bool) error {
 	if o == nil {
-		return false, false
+		return nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	g := o.current(queue)
+	g := o.current(&l.site.passages)
 	if g == nil || g.passage == nil || g.passage.Lost() {
-		return false, false
+		return nil
 	}
-	return true, g.Shared()
+	return g.again(l.cfg.reentrant, l.passages(shared), l.peers)
 }
 
 // queues returns the queues whose locks o holds.
@@ -218,6 +234,9 @@ func (o *Owner) forget(g *grant) {
 
 // settle ends an attempt, with a passage or without.
 func (g *grant) settle(p turn.Passage) {
+	if p != nil {
+		g.begins()
+	}
 	if g.owner == nil {
 		g.passage, g.holds = p, 1
 		return
@@ -243,7 +262,23 @@ func (g *grant) release() (last bool, err error) {
 		}
 		return false, nil
 	}
+	g.ends()
 	return true, g.line.Release(g.passage, g.batch)
+}
+
+// begins counts a turn, and ends counts it no more.
+func (g *grant) begins() {
+	deadlocks.begins()
+	if g.nameless {
+		g.line.nameless.Add(1)
+	}
+}
+
+func (g *grant) ends() {
+	deadlocks.ends()
+	if g.nameless {
+		g.line.nameless.Add(-1)
+	}
 }
 
 // lastHold takes one hold from the grant, and reports whether it was the last.
@@ -311,7 +346,7 @@ func (g *grant) Queued() {
 func (g *grant) Behind(front turn.Passage, goroutines int) {
 	var r turn.Report
 	if front != nil {
-		r = front.Report()
+		r = front.Report().For(g.Shared())
 	}
 	r.Ahead += goroutines
 	g.saw(r)

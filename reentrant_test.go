@@ -212,6 +212,41 @@ func TestHoldReleasesExactlyOnce(t *testing.T) {
 	require.NoError(t, l.Unlock())
 }
 
+// requireRefusedAtOnce requires that AcquireAll refuses l to who holds it already, and
+// does not wait for another lock before it says so.
+func requireRefusedAtOnce(t *testing.T, ctx context.Context, l *filelock.FileLock) {
+	t.Helper()
+	first := newLock(t, filepath.Join(filepath.Dir(l.Path()), "0"))
+	acquire(t, first)
+	err := result(t, start(func() error { _, err := filelock.AcquireAll(ctx, l, first); return err }))
+	require.ErrorIs(t, err, filelock.ErrDeadlock)
+	require.ErrorContains(t, err, l.Path())
+	require.NoError(t, first.Unlock())
+}
+
+// TestOwnerIsToExcludeMore: one hold more would not exclude the peers that the second
+// acquisition is told to exclude. The other way round it excludes more than it has to.
+func TestOwnerIsToExcludeMore(t *testing.T) {
+	path := target(t)
+	me := filelock.ContextWithOwner(t.Context())
+	without := newLock(t, path, filelock.WithReentrant())
+	with := newLock(t, path, filelock.WithReentrant(), filelock.WithPlainPeers())
+	require.NoError(t, without.Acquire(me))
+	err := with.Acquire(me)
+	require.ErrorIs(t, err, filelock.ErrDeadlock)
+	require.ErrorContains(t, err, "WithPlainPeers")
+	require.ErrorIs(t, with.TryAcquire(me), filelock.ErrLocked)
+	requireRefusedAtOnce(t, me, with)
+	require.NoError(t, without.Unlock())
+	require.NoError(t, with.Acquire(me))
+	require.NoError(t, without.Acquire(me))
+	require.NoError(t, with.Acquire(me))
+	for _, l := range []*filelock.FileLock{with, without, with} {
+		require.NoError(t, l.Unlock())
+	}
+	requireNoTickets(t, filepath.Dir(path))
+}
+
 func TestDo(t *testing.T) {
 	l := newLock(t, target(t))
 	errInside := errors.New("inside")

@@ -19,18 +19,14 @@ type kind struct {
 	acquire func(*filelock.FileLock, context.Context) error
 	try     func(*filelock.FileLock) error
 	tryFor  func(*filelock.FileLock, context.Context) error
-	do      func(*filelock.FileLock, context.Context, func(context.Context) error) error
-	hold    func(*filelock.FileLock, context.Context) (func() error, error)
 }
 
 var (
 	reading = kind{
-		"shared", (*filelock.FileLock).AcquireShared, (*filelock.FileLock).TryLockShared,
-		(*filelock.FileLock).TryAcquireShared, (*filelock.FileLock).DoShared, (*filelock.FileLock).HoldShared,
+		"shared", (*filelock.FileLock).AcquireShared, (*filelock.FileLock).TryLockShared, (*filelock.FileLock).TryAcquireShared,
 	}
 	writing = kind{
-		"exclusive", (*filelock.FileLock).Acquire, (*filelock.FileLock).TryLock,
-		(*filelock.FileLock).TryAcquire, (*filelock.FileLock).Do, (*filelock.FileLock).Hold,
+		"exclusive", (*filelock.FileLock).Acquire, (*filelock.FileLock).TryLock, (*filelock.FileLock).TryAcquire,
 	}
 )
 

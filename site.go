@@ -1,13 +1,13 @@
 package filelock
 
 import (
-	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
-	"weak"
 
 	"github.com/filelock-go/filelock/internal/fence"
 	"github.com/filelock-go/filelock/internal/flockpeer"
+	"github.com/filelock-go/filelock/internal/inuse"
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticketdir"
@@ -20,11 +20,10 @@ type site struct {
 	target   string
 	queue    waitfor.Queue
 	passages passage.Site
+	lines    inuse.Map[lineKey, line]
 
 	mu    sync.Mutex
-	lines map[lineKey]*local.Line
-	fence *fence.Record              // nil: nobody has asked for it
-	peers map[string]*flockpeer.File // what peers lock, by path
+	fence *fence.Record // nil: nobody has asked for it
 }
 
 // lineKey tells apart the lines of one path: the tickets of those who wait in
@@ -39,41 +38,23 @@ type lineKey struct {
 	bubbled bool
 }
 
-// sites holds the sites of all living FileLocks.
-var sites = struct {
-	mu    sync.Mutex
-	known map[string]weak.Pointer[site]
-}{known: map[string]weak.Pointer[site]{}}
+// line is a line of goroutines. The FileLocks whose line it is keep it, and so does each
+// grant by it: no line is forgotten that somebody waits in, or can give back a lock to.
+type line struct {
+	local.Line
+	// nameless is how many holds by this line are in nobody's name.
+	nameless atomic.Int32
+}
+
+// sites are the sites of all living FileLocks.
+var sites inuse.Map[string, site]
 
 func siteKey(dir, prefix string) string { return dir + "\x00" + prefix }
 
 func siteOf(q ticketdir.Queue, target string) *site {
-	key := siteKey(q.Dir, q.Prefix)
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if s := sites.known[key].Value(); s != nil {
-		return s
-	}
-	s := &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}, lines: map[lineKey]*local.Line{}, peers: map[string]*flockpeer.File{}}
-	sites.known[key] = weak.Make(s)
-	runtime.AddCleanup(s, forget, key)
-	return s
+	return sites.Of(siteKey(q.Dir, q.Prefix), func() *site {
+		return &site{target: target, queue: waitfor.Queue{Dir: q.Dir, Prefix: q.Prefix}}
+	})
 }
 
-// forget drops the entry of a site that is no more, unless a new one took it.
-func forget(key string) {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if sites.known[key].Value() == nil {
-		delete(sites.known, key)
-	}
-}
-
-func (s *site) line(k lineKey) *local.Line {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lines[k] == nil {
-		s.lines[k] = new(local.Line)
-	}
-	return s.lines[k]
-}
+func (s *site) line(k lineKey) *line { return s.lines.Of(k, func() *line { return new(line) }) }

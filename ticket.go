@@ -80,7 +80,7 @@ type Ticket struct {
 
 	// Inherited: the owner's process is gone, or has bequeathed the lock, and one that
 	// inherited it is inside. It is told where Command may be told; of who lives on, by
-	// Inspect and in a Wait only.
+	// Inspect and, where others may remove the ticket (see Bequeath), in a Wait.
 	Inherited bool
 	// Heir is a process that has inherited the lock, if it can be seen: from
 	// Inspect, and in a Wait.
@@ -95,6 +95,10 @@ type Ticket struct {
 	self      bool
 	reachable bool   // the owner's pid means the same to this process
 	start     uint64 // of the owner, as its ticket has it
+
+	marked  bool      // it may have been left to heirs
+	touched time.Time // when that last changed
+	kept    bool      // it was not, with touched as it is
 }
 
 func newTicket(c turn.Contender) Ticket {
@@ -102,6 +106,7 @@ func newTicket(c turn.Contender) Ticket {
 		Path: c.ID, Host: c.Host, PID: c.PID, Queued: c.Queued, Shared: c.Shared, Lease: c.Lease, Plain: c.Plain,
 		FlockPeer: c.FlockPeer, State: states[c.State], Reason: c.Reason, Label: c.Label, Guarded: c.Guarded,
 		self: c.Self, reachable: c.Reachable && c.State != turn.Dead, start: c.Start,
+		marked: c.Marked, touched: c.Touched,
 	}
 }
 
@@ -197,7 +202,7 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Heir      int       `json:"heir,omitempty"`
 		Command   string    `json:"command,omitempty"`
 		User      string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, writable(t.Queued), t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.
@@ -213,19 +218,47 @@ func stamp(t time.Time) string {
 // nothing: of the same ticket it need not be learnt again.
 func (t *Ticket) fillProcess(before *Ticket) {
 	t.fillOwner(before)
-	if t.reachable && t.State == Inside && liveness.LetGo(t.PID, t.Path) { // see Bequeath
-		t.Inherited = true
-	}
+	t.Inherited = t.Inherited || t.bequeathed(before)
 	switch {
 	case !t.Inherited:
-	case t.follows(before) && before.Heir != 0 && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
+	case t.follows(before) && before.Heir == 0: // it cannot be seen, and to ask means to ask all processes
+	case t.follows(before) && liveness.Ask(before.Heir, 0) != liveness.ProcessGone:
 		t.Heir, t.program, t.Command, t.User = before.Heir, before.program, before.Command, before.User
 	default:
-		if t.Heir = liveness.Opener(t.Path); t.Heir != 0 {
+		if t.Heir = opener(t.Path); t.Heir != 0 {
 			t.describedAs(liveness.Describe(t.Heir))
 		}
 	}
 }
+
+// bequeathed reports whether the owner lives and has left the lock to heirs (see Bequeath).
+// To see that takes a look at all that its process has open. So who looks again and again
+// asks only while the ticket has the mark that Bequeath makes, which others have, too, and
+// has been touched since the owner was last seen to have it.
+func (t *Ticket) bequeathed(before *Ticket) bool {
+	switch again := before != nil && before.Path == t.Path; {
+	case !t.reachable || t.State != Inside:
+		return false
+	case again && before.Inherited:
+		return true // nobody gets it back
+	case again && before.kept && before.touched.Equal(t.touched):
+		t.kept = true
+		return false
+	case before != nil && !t.marked:
+		return false
+	case letGo(t.PID, t.Path):
+		return true
+	}
+	// Within a tick of the clock another change would leave the same time.
+	t.kept = time.Since(t.touched) > clockTick
+	return false
+}
+
+// letGo and opener are variables for tests of how often they are asked.
+var letGo, opener = liveness.LetGo, liveness.Opener
+
+// clockTick is longer than a tick of any clock that stamps files.
+const clockTick = 100 * time.Millisecond
 
 // fillOwner is fillProcess without a search for the heir, which goes through all
 // processes there are.

@@ -13,24 +13,24 @@ import (
 type wait struct {
 	waitfor.Wait
 	site  *site
-	line  *local.Line
+	line  *line
 	owner *Owner
 }
 
 // waitsHere returns the waits of this process.
 func waitsHere() (waits []*wait) {
-	held := map[*site]bool{}
+	held := map[*site]bool{} // in nobody's name
 	for _, s := range sitesHere() {
 		for _, line := range s.linesHere() {
 			known := map[*Owner]bool{}
 			var here []*wait
-			_, inside := line.Waits(func(a local.Attempt) {
+			line.Waits(func(a local.Attempt) {
 				if g := a.(*grant); !g.try && !known[g.owner] {
 					known[g.owner] = true
 					here = append(here, &wait{site: s, line: line, owner: g.owner, Wait: waitfor.Wait{Queue: s.queue, ID: g}})
 				}
 			})
-			if inside {
+			if line.nameless.Load() > 0 {
 				held[s] = true
 			}
 			waits = append(waits, here...)
@@ -44,7 +44,8 @@ func waitsHere() (waits []*wait) {
 	return waits
 }
 
-// hold adds what whoever waits holds, of what this process does.
+// hold adds what whoever waits holds: its owner, or, if it names none, perhaps what this
+// process holds in nobody's name. What a named owner holds is nobody else's.
 func (w *wait) hold(held map[*site]bool) {
 	if w.owner != nil {
 		w.Owner = w.owner
@@ -62,7 +63,7 @@ func (w *wait) hold(held map[*site]bool) {
 // tell tells all of whom w is the wait, and logs it once. "" is no circle.
 func (w *wait) tell(circle string) {
 	var observe func(turn.Event)
-	front, _ := w.line.Waits(func(a local.Attempt) {
+	front := w.line.Waits(func(a local.Attempt) {
 		g := a.(*grant)
 		if g.try || g.owner != w.owner || g.circle == circle {
 			return
@@ -90,35 +91,25 @@ func inProcess(waits []*wait) []waitfor.Wait {
 
 // sitesHere returns the sites of all living FileLocks.
 func sitesHere() (all []*site) {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	for _, pointer := range sites.known {
-		if s := pointer.Value(); s != nil {
-			all = append(all, s)
-		}
-	}
+	sites.Each(func(_ string, s *site) { all = append(all, s) })
 	return all
 }
 
 // linesHere returns the lines of a site, but those in bubbles of testing/synctest, whose
 // waits no time of ours can tell.
-func (s *site) linesHere() (lines []*local.Line) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, line := range s.lines {
+func (s *site) linesHere() (lines []*line) {
+	s.lines.Each(func(key lineKey, l *line) {
 		if !key.bubbled {
-			lines = append(lines, line)
+			lines = append(lines, l)
 		}
-	}
+	})
 	return lines
 }
 
 // targetOf returns the target of a queue, or what is like it where nobody here has used
 // the queue.
 func targetOf(q waitfor.Queue) string {
-	sites.mu.Lock()
-	defer sites.mu.Unlock()
-	if s := sites.known[siteKey(q.Dir, q.Prefix)].Value(); s != nil {
+	if s := sites.Find(siteKey(q.Dir, q.Prefix)); s != nil {
 		return quote(s.target)
 	}
 	return quote(q.Target())

@@ -1,20 +1,22 @@
 // Package flockpeer has a passage take flock(2) on a file, too, for as long as it has
 // its turn, so that it excludes programs that know only that.
 //
-// Ours queue first, and only the one whose turn it is asks for the flock. So at
-// most one of ours stands among the peers, and their unfairness costs ours no
-// order.
+// Ours queue first, and only those whose turn it is ask for the flock: one, or the
+// readers that share. So their unfairness costs ours no order.
 package flockpeer
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/bubble"
+	"github.com/filelock-go/filelock/internal/inuse"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
 	"github.com/filelock-go/filelock/internal/wake"
@@ -31,32 +33,21 @@ const (
 // errRefused says that a peer has the file.
 var errRefused = errors.New("flockpeer: a peer has it")
 
-// File is a file that peers lock. It is safe for use by several goroutines.
-//
-// A flock(2) that waits cannot be called off. So it waits in a goroutine of its own,
-// and whoever gives up leaves that behind. If it gets the lock later, it gives it back
-// at once; if the next one comes before that, it takes over the wait, and its place
-// among the peers. So however many give up, one wait of each kind is left. To poll
-// instead would be simpler, and starve beside two peers that wait in flock: the lock
-// is hardly ever free at the moment of a poll.
+// File is a file that peers lock. There is one for a path in a process, so that what it
+// bounds is bounded for all locks that name the path. It is safe for use by several
+// goroutines.
 type File struct {
 	path   string
 	prompt bool // its filesystem asks no server
+	// followed is how often it is looked whether the path still names the file that a
+	// call waits for.
+	followed time.Duration
 
 	mu    sync.Mutex
-	calls map[call]*pending
-}
+	calls [2]*call      // that wait in flock(2), one of a kind; nil: none does
+	given atomic.Uint64 // how often a call has given a lock back
 
-// call is what may go on in the background.
-type call struct {
-	kind  Kind
-	waits bool
-}
-
-// pending is a call that goes on.
-type pending struct {
-	wanted bool        // somebody waits for its end; guarded by File.mu
-	done   chan result // has room for one, which is sent if it is wanted
+	tries chan struct{} // has room for the one try that may ask a server
 }
 
 type result struct {
@@ -64,9 +55,32 @@ type result struct {
 	err  error
 }
 
-// New returns the file at path, which need not exist.
-func New(path string) *File {
-	return &File{path: path, prompt: ticketdir.OneKernel(filepath.Dir(path)), calls: map[call]*pending{}}
+// fileKey tells the files of this process apart. Who made its locks in bubbles of
+// testing/synctest shares no channel with others.
+type fileKey struct {
+	path    string
+	bubbled bool
+}
+
+// files holds all files that anybody still uses. A call that waits uses its file, so
+// that whoever makes its locks anew finds the call that it has left behind.
+var files inuse.Map[fileKey, File]
+
+// Files counts the files that somebody still uses.
+func Files() int { return files.Len() }
+
+const followInterval = time.Second
+
+// Of returns the file at path, which need not exist. It may take a server's answer.
+func Of(path string) *File {
+	key := fileKey{path, bubble.Inside()}
+	if f := files.Find(key); f != nil {
+		return f
+	}
+	prompt := ticketdir.OneKernel(filepath.Dir(path)) // before files is locked
+	return files.Of(key, func() *File {
+		return &File{path: path, prompt: prompt, followed: followInterval, tries: make(chan struct{}, 1)}
+	})
 }
 
 // Path returns the file's path.
@@ -75,9 +89,92 @@ func (f *File) Path() string { return f.path }
 // try returns errRefused if a peer has the file.
 func (f *File) try(ctx context.Context, kind Kind) (*lock, error) {
 	if f.prompt || ctx.Done() == nil || bubble.Inside() {
-		return tryLock(f.path, kind)
+		return f.tryNow(kind)
 	}
-	return f.inBackground(ctx, call{kind: kind})
+	return f.tryFar(ctx, kind)
+}
+
+// tryNow asks for the lock. What a call that nobody wants any more has got meanwhile
+// keeps no try out: it is taken over, or is given back first if it is of the other
+// kind.
+func (f *File) tryNow(kind Kind) (*lock, error) {
+	for {
+		given := f.given.Load()
+		l, err := lockFile(f.path, kind)
+		if !errors.Is(err, errRefused) {
+			return l, err
+		}
+		if l = f.inherit(kind); l != nil {
+			return l, nil
+		}
+		if l = f.inherit(1 - kind); l != nil {
+			l.close()
+		} else if f.given.Load() == given {
+			return nil, errRefused
+		}
+	}
+}
+
+// mostReplaced is how often in a row the file may be another one when it is locked.
+// Beyond that it is the filesystem that shows one file as another each time.
+const mostReplaced = 1000
+
+var (
+	// errAgain says that the file is to be opened once more.
+	errAgain    = errors.New("flockpeer: open it again")
+	errReplaced = errors.New("the path names another file whenever it is locked")
+)
+
+// how is how a file is asked for.
+type how struct {
+	kind   Kind
+	waits  bool
+	writes bool // it is opened for writing, too
+}
+
+// lockFile asks for the lock without waiting.
+func lockFile(path string, kind Kind) (*lock, error) {
+	for h, n := (how{kind: kind}), 0; n < mostReplaced; n++ {
+		l, err := lockOnce(path, &h, nil)
+		if err == nil {
+			return l, nil
+		}
+		if l != nil {
+			l.close()
+		}
+		if !errors.Is(err, errAgain) {
+			return nil, err
+		}
+	}
+	return nil, &fs.PathError{Op: "flock", Path: path, Err: errReplaced}
+}
+
+// tryFar is tryNow where a server may have to answer. One try at a time asks it, so
+// that no more than one thread waits for it, however many give up.
+func (f *File) tryFar(ctx context.Context, kind Kind) (*lock, error) {
+	select {
+	case f.tries <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	answer := make(chan result)
+	go func() {
+		defer func() { <-f.tries }()
+		l, err := f.tryNow(kind)
+		select {
+		case answer <- result{l, err}:
+		case <-ctx.Done():
+			if l != nil {
+				l.close()
+			}
+		}
+	}()
+	select {
+	case r := <-answer:
+		return r.lock, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // wait returns the lock, once the peers have left it, or ctx's error.
@@ -85,7 +182,34 @@ func (f *File) wait(ctx context.Context, kind Kind) (*lock, error) {
 	if bubble.Inside() {
 		return f.poll(ctx, kind) // the clock would stand still
 	}
-	return f.inBackground(ctx, call{kind, true})
+	answer := make(chan result, 1)
+	f.want(kind, answer)
+	select {
+	case r := <-answer:
+		return r.lock, r.err
+	case <-ctx.Done():
+		f.unwant(kind, answer)
+		return nil, ctx.Err()
+	}
+}
+
+// giveBackPatience is how long who gives up waits for a server to take a lock back that
+// came as it did, so that its next try does not find it.
+const giveBackPatience = 100 * time.Millisecond
+
+func (f *File) giveBack(l *lock) {
+	if f.prompt {
+		l.close()
+		return
+	}
+	done := make(chan struct{})
+	go func() { l.close(); close(done) }()
+	timer := time.NewTimer(giveBackPatience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }
 
 // pollFirst and pollMost are the shortest and the longest pause between two polls.
@@ -93,7 +217,7 @@ const pollFirst, pollMost = time.Millisecond, 50 * time.Millisecond
 
 func (f *File) poll(ctx context.Context, kind Kind) (*lock, error) {
 	for pause := pollFirst; ; pause = min(2*pause, pollMost) {
-		l, err := tryLock(f.path, kind)
+		l, err := f.tryNow(kind)
 		if !errors.Is(err, errRefused) {
 			return l, err
 		}
@@ -101,64 +225,6 @@ func (f *File) poll(ctx context.Context, kind Kind) (*lock, error) {
 			return nil, err
 		}
 	}
-}
-
-// inBackground makes the call, or takes over one that was left behind. When ctx is
-// done first, it leaves it behind.
-func (f *File) inBackground(ctx context.Context, c call) (*lock, error) {
-	f.mu.Lock()
-	p := f.calls[c]
-	if p == nil || p.wanted { // with another queue's lock, it may be
-		p = &pending{done: make(chan result, 1)}
-		f.calls[c] = p
-		go f.run(c, p)
-	}
-	p.wanted = true
-	f.mu.Unlock()
-	select {
-	case r := <-p.done:
-		return r.lock, r.err
-	case <-ctx.Done():
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	select {
-	case r := <-p.done: // as we gave up
-		if r.lock != nil {
-			go r.lock.release()
-		}
-	default:
-		p.wanted = false
-	}
-	return nil, ctx.Err()
-}
-
-// run makes the call. What nobody wants any more is given back.
-func (f *File) run(c call, p *pending) {
-	var r result
-	if c.waits {
-		r.lock, r.err = waitLock(f.path, c.kind, func() bool { return f.wants(p) })
-	} else {
-		r.lock, r.err = tryLock(f.path, c.kind)
-	}
-	f.mu.Lock()
-	if f.calls[c] == p {
-		delete(f.calls, c)
-	}
-	wanted := p.wanted
-	if wanted {
-		p.done <- r
-	}
-	f.mu.Unlock()
-	if !wanted && r.lock != nil {
-		_ = r.lock.release()
-	}
-}
-
-func (f *File) wants(p *pending) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return p.wanted
 }
 
 // releasePatience is how long a release waits for a filesystem that does not answer.

@@ -3,9 +3,9 @@
 package flockpeer
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -20,84 +20,73 @@ const Supported = true
 // gofrs/flock.
 const newMode = 0o600
 
-// lock is a file that is locked.
+// lock is a file that is locked, or about to be.
 type lock struct {
 	path string
 	fd   int
 	dev  uint64
 	ino  uint64
+
+	users    atomic.Int32  // of fd: who has the lock, and a call that waits with it
+	returned chan struct{} // closed when that call has returned; nil: there was none
 }
 
-// mostReplaced is how often in a row the file may be another one when it is locked.
-// Beyond that it is the filesystem that shows one file as another each time.
-const mostReplaced = 1000
-
-// tryLock returns errRefused if a peer has the file.
-func tryLock(path string, kind Kind) (*lock, error) {
-	return lockFile(path, kind, unix.LOCK_NB, func() bool { return true })
-}
-
-// waitLock waits for as long as it takes, unless nobody wants it any more at a moment
-// at which that can be asked.
-func waitLock(path string, kind Kind, wanted func() bool) (*lock, error) {
-	return lockFile(path, kind, 0, wanted)
-}
-
-func lockFile(path string, kind Kind, how int, wanted func() bool) (*lock, error) {
-	for range mostReplaced {
-		if l, err := lockOnce(path, kind, how); l != nil || err != nil || !wanted() {
-			return l, err
-		}
+// lockOnce opens and locks the file. begin, if any, is told of it in between. If the
+// error is one of locking, the file is returned with it, and has yet to be closed.
+//
+// The error is errRefused if a peer has the file, and errAgain if the path names
+// another one by now: some peers remove theirs when they leave, and who waited for that
+// one has the lock of a file that nobody else will find. It is errAgain, too, if the
+// file must be writable: NFS makes it a lock of a range, and an exclusive one of those
+// is for writers.
+func lockOnce(path string, h *how, begin func(*lock)) (*lock, error) {
+	access := unix.O_RDONLY
+	if h.writes {
+		access = unix.O_RDWR
 	}
-	return nil, &fs.PathError{Op: "flock", Path: path, Err: errReplaced}
-}
-
-var errReplaced = errors.New("the path names another file whenever it is locked")
-
-// lockOnce opens and locks the file. It returns neither a lock nor an error if the
-// path names another file by then: some peers remove theirs when they leave, and who
-// waited for that one has the lock of a file that nobody else will find.
-func lockOnce(path string, kind Kind, how int) (*lock, error) {
-	if kind == Shared {
-		how |= unix.LOCK_SH
-	} else {
-		how |= unix.LOCK_EX
-	}
-	fd, err := open(path, unix.O_RDONLY)
+	fd, err := open(path, access)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	err = flock(fd, how)
-	if err == unix.EBADF || err == unix.EIO {
-		// NFS makes it a lock of a range, and an exclusive one of those is for writers.
-		unix.Close(fd)
-		if fd, err = open(path, unix.O_RDWR); err != nil {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-		err = flock(fd, how)
-	}
-	if err != nil {
-		unix.Close(fd)
-		if err == unix.EWOULDBLOCK {
-			return nil, errRefused
-		}
-		return nil, &fs.PathError{Op: "flock", Path: path, Err: err}
-	}
 	l := &lock{path: path, fd: fd}
+	l.users.Store(1)
 	var st unix.Stat_t
-	if err = unix.Fstat(fd, &st); err == nil {
-		l.dev, l.ino = uint64(st.Dev), st.Ino
-		same, looked := l.named()
-		if same {
-			return l, nil
-		}
-		err = looked
-	}
-	l.close()
-	if err != nil {
+	if err := unix.Fstat(fd, &st); err != nil {
+		l.unuse()
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return nil, nil
+	l.dev, l.ino = uint64(st.Dev), st.Ino
+	if begin != nil {
+		begin(l)
+	}
+	switch err := l.flock(h.kind, h.waits); {
+	case err == unix.EWOULDBLOCK:
+		return l, errRefused
+	case (err == unix.EBADF || err == unix.EIO) && !h.writes:
+		h.writes = true
+		return l, errAgain
+	case err != nil:
+		return l, &fs.PathError{Op: "flock", Path: path, Err: err}
+	}
+	switch named, err := l.named(); {
+	case err != nil:
+		return l, &fs.PathError{Op: "stat", Path: path, Err: err}
+	case !named:
+		return l, errAgain
+	}
+	return l, nil
+}
+
+// flock locks the open file. It fails with a system's error.
+func (l *lock) flock(kind Kind, waits bool) error {
+	how := unix.LOCK_EX
+	if kind == Shared {
+		how = unix.LOCK_SH
+	}
+	if !waits {
+		how |= unix.LOCK_NB
+	}
+	return flock(l.fd, how)
 }
 
 // open makes the file if it is missing. It does not ask for that otherwise: in a
@@ -148,11 +137,21 @@ func (l *lock) named() (bool, error) {
 	return err == nil && uint64(st.Dev) == l.dev && st.Ino == l.ino, err
 }
 
-// close gives the lock up before it closes the file: a child that is just being
-// started has it open, too.
+// close gives the lock up, also while a call has yet to return: that closes the file then.
 func (l *lock) close() {
-	_ = flock(l.fd, unix.LOCK_UN)
-	unix.Close(l.fd)
+	if l.users.Load() > 1 {
+		_ = flock(l.fd, unix.LOCK_UN)
+	}
+	l.unuse()
+}
+
+// unuse closes the file if nobody else uses it. It gives the lock up first: a child that
+// is just being started has the file open, too.
+func (l *lock) unuse() {
+	if l.users.Add(-1) == 0 {
+		_ = flock(l.fd, unix.LOCK_UN)
+		unix.Close(l.fd)
+	}
 }
 
 // release is close, and turn.ErrLost if the path does not name the file any more.

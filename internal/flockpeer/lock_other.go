@@ -2,15 +2,27 @@
 
 package flockpeer
 
-import "errors"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // Supported tells whether this system has flock(2).
 const Supported = false
 
-type lock struct{}
+type lock struct {
+	users    atomic.Int32
+	returned chan struct{}
+}
 
-func tryLock(string, Kind) (*lock, error) { return nil, errors.ErrUnsupported }
+func lockOnce(string, *how, func(*lock)) (*lock, error) { return nil, errors.ErrUnsupported }
 
-func waitLock(string, Kind, func() bool) (*lock, error) { return nil, errors.ErrUnsupported }
+func (l *lock) flock(Kind, bool) error { return errors.ErrUnsupported }
+
+func (l *lock) named() (bool, error) { return false, errors.ErrUnsupported }
+
+func (l *lock) close() {}
+
+func (l *lock) unuse() {}
 
 func (l *lock) release() error { return nil }

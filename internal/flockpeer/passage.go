@@ -21,12 +21,14 @@ type Passage struct {
 	kind    Kind
 	observe func(turn.Event) // may be nil
 
-	ours bool  // it is its turn among ours
-	held *lock // nil: it does not have the flock
-	lost atomic.Bool
-	fail error                          // of giving the flock back, which Leave has yet to return
-	peer atomic.Pointer[turn.Contender] // whom it waits for
-	told func()                         // of a wait for a peer; nil is nobody
+	ours  bool  // it is its turn among ours
+	held  *lock // nil: it does not have the flock
+	lost  atomic.Bool
+	past  bool                           // Wait or Try has told that the turn was lost
+	fail  error                          // of giving the flock back, which Leave has yet to return
+	peer  atomic.Pointer[turn.Contender] // whom it waits for
+	told  func()                         // of a wait for a peer; nil is nobody
+	looks chan struct{}                  // has room for one look whether the turn is still there; nil: it has not waited yet
 }
 
 var (
@@ -54,11 +56,79 @@ func (p *Passage) Wait(ctx context.Context) error {
 	l, err := p.file.try(ctx, p.kind)
 	if errors.Is(err, errRefused) {
 		p.waits()
-		if l, err = p.file.wait(ctx, p.kind); err != nil && ctx.Err() != nil {
+		if l, err = p.await(ctx); err != nil && ctx.Err() != nil {
 			p.look() // by now it may be another one
 		}
 	}
 	return p.enter(ctx, l, err)
+}
+
+var errLost = fmt.Errorf("%w while a peer had the flock", turn.ErrLost)
+
+// await waits for the peers to leave, for as long as it is our turn: another of ours
+// may have it otherwise, and would find this one among the peers.
+func (p *Passage) await(ctx context.Context) (*lock, error) {
+	if p.looks == nil {
+		p.looks = make(chan struct{}, 1)
+	}
+	waits, end := context.WithCancelCause(ctx)
+	go p.watch(waits, p.Passage.Losing(), p.Standing(), end)
+	l, err := p.file.wait(waits, p.kind)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(waits), turn.ErrLost) {
+		err = errLost
+	}
+	end(nil)
+	p.awaitLook()
+	return l, err
+}
+
+// lookPatience is how long the end of a wait waits for a look at the own turn. It takes
+// one system call, or what a server makes of it.
+const lookPatience = 100 * time.Millisecond
+
+// awaitLook makes sure that nobody looks any more, if possible: the place may be
+// another passage's soon.
+func (p *Passage) awaitLook() {
+	timer := time.NewTimer(lookPatience)
+	defer timer.Stop()
+	select {
+	case p.looks <- struct{}{}:
+		<-p.looks
+	case <-timer.C:
+	}
+}
+
+// watchInterval is how often who waits for a peer looks whether its turn is still there.
+const watchInterval = time.Second
+
+// watch ends a wait when the turn is lost.
+func (p *Passage) watch(waits context.Context, losing <-chan struct{}, stands func() error, end context.CancelCauseFunc) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-waits.Done():
+			return
+		case <-losing:
+			end(errLost)
+			return
+		case <-ticker.C:
+		}
+		select {
+		case p.looks <- struct{}{}:
+		default:
+			continue // a server has not answered who looked before
+		}
+		var err error
+		if waits.Err() == nil {
+			err = stands()
+		}
+		<-p.looks
+		if errors.Is(err, turn.ErrLost) {
+			end(err)
+			return
+		}
+	}
 }
 
 // Try implements turn.Passage.
@@ -80,8 +150,9 @@ func (p *Passage) Try(ctx context.Context) error {
 // enter is the end of Wait and Try.
 func (p *Passage) enter(ctx context.Context, l *lock, err error) error {
 	if err == nil && p.Passage.Lost() {
-		err = fmt.Errorf("%w while a peer had the flock", turn.ErrLost)
+		err = errLost
 	}
+	p.past = errors.Is(err, turn.ErrLost)
 	switch {
 	case err == nil:
 		p.held = l
@@ -169,8 +240,11 @@ func (p *Passage) Lost() bool { return p.lost.Load() || p.Passage.Lost() }
 func (p *Passage) Leave() error {
 	p.release()
 	err := p.fail
-	p.ours, p.fail = false, nil
 	left := p.Passage.Leave()
+	if p.past && errors.Is(left, turn.ErrLost) {
+		left = nil // nobody need hear of it again
+	}
+	p.ours, p.past, p.fail = false, false, nil
 	switch {
 	case err == nil:
 		return left

@@ -27,13 +27,17 @@ func Describe(pid int) (d Description) {
 // Opener returns a process of this pid namespace, other than this one, that has
 // the file at path open for writing, or 0 if none can be seen.
 func Opener(path string) (pid int) {
+	file, ok := fileAt(path)
+	if !ok {
+		return 0
+	}
 	processes, _ := filepath.Glob("/proc/[0-9]*/fd")
 	for _, dir := range processes {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if has, err := hasOpen(dir, path); has && err == nil {
+		if has, err := file.openIn(dir); has && err == nil {
 			return pid
 		}
 	}
@@ -43,20 +47,44 @@ func Opener(path string) (pid int) {
 // LetGo reports whether it can be seen that a process does not have the file open for
 // writing.
 func LetGo(pid int, path string) bool {
-	has, err := hasOpen(fmt.Sprintf("/proc/%d/fd", pid), path)
+	file, ok := fileAt(path)
+	if !ok {
+		return false
+	}
+	has, err := file.openIn(fmt.Sprintf("/proc/%d/fd", pid))
 	return err == nil && !has
 }
 
-// hasOpen reports whether a process, by the directory of its descriptors, has the file
-// open for writing. Of other users' that cannot be seen.
-func hasOpen(dir, path string) (bool, error) {
+// file is what a file is known by in all processes. Its directory has other names where
+// other things are mounted, as in a container.
+type file struct {
+	base     string
+	dev, ino uint64
+}
+
+func fileAt(path string) (f file, ok bool) {
+	var st syscall.Stat_t
+	if err := stat(path, &st); err != nil {
+		return f, false
+	}
+	return file{filepath.Base(path), uint64(st.Dev), st.Ino}, true
+}
+
+// openIn reports whether a process, by the directory of its descriptors, has the file
+// open for writing. Of other users' that cannot be seen. Only what has the name is looked
+// at, since the server of another file may not answer.
+func (f file) openIn(dir string) (bool, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return false, err
 	}
-	for _, f := range files {
-		link := filepath.Join(dir, f.Name())
-		if to, err := os.Readlink(link); err != nil || to != path {
+	for _, entry := range files {
+		link := filepath.Join(dir, entry.Name())
+		if to, err := os.Readlink(link); err != nil || filepath.Base(to) != f.base {
+			continue
+		}
+		var st syscall.Stat_t
+		if stat(link, &st) != nil || uint64(st.Dev) != f.dev || st.Ino != f.ino {
 			continue
 		}
 		const writable = 0o200 // as the link's permission tells

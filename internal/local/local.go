@@ -14,6 +14,7 @@ package local
 
 import (
 	"context"
+	"iter"
 	"sync"
 	"time"
 
@@ -36,7 +37,8 @@ type Attempt interface {
 	Queued()
 	// Behind is called once when the attempt fails in the line: front is where
 	// the line's leader waits or what its holder holds, if any, and goroutines
-	// is how many are ahead.
+	// is how many are ahead, as for Places. Readers that are inside by one turn count as
+	// one.
 	Behind(front turn.Passage, goroutines int)
 }
 
@@ -154,7 +156,12 @@ func (l *Line) await(ctx context.Context, w *waiter) (t given, ok bool) {
 	case t := <-w.turn:
 		return t, true // as we gave up
 	default:
-		w.attempt.Behind(l.front, l.waiters.before(w)+1)
+		for o, ahead := range l.inLine() {
+			if o == w {
+				w.attempt.Behind(l.front, ahead)
+				break
+			}
+		}
 		l.waiters.remove(w)
 		return given{}, false
 	}
@@ -170,11 +177,11 @@ func (l *Line) Try(ctx context.Context, a Attempt) (turn.Passage, error) {
 			return l.tryBeside(ctx, a)
 		}
 	case l.busy:
-		a.Behind(l.front, l.waiters.n+1)
+		a.Behind(l.front, l.inTheWay(a.Shared()))
 		l.mu.Unlock()
 		return nil, turn.ErrBusy
 	case len(l.parties) > 0:
-		a.Behind(l.parties[0].passage, l.readers())
+		a.Behind(l.parties[0].passage, len(l.parties))
 		l.mu.Unlock()
 		return nil, turn.ErrBusy
 	}
@@ -191,7 +198,7 @@ func (l *Line) Waiting() int {
 // Waits calls f for each goroutine that waits: for the one that leads, if it does, and
 // for those in line. It returns what the line has, or waits for, at its front. None of
 // them goes on meanwhile, so f must be quick, and must not use the line.
-func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
+func (l *Line) Waits(f func(Attempt)) (front turn.Passage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.leader != nil {
@@ -200,7 +207,7 @@ func (l *Line) Waits(f func(Attempt)) (front turn.Passage, held bool) {
 	for w := l.waiters.first; w != nil; w = w.next {
 		f(w.attempt)
 	}
-	return l.front, len(l.parties) > 0 || l.front != nil && l.leader == nil
+	return l.front
 }
 
 // Report says what is ahead of one who would come now, with so many more ahead
@@ -215,13 +222,56 @@ func (l *Line) Report(more int) (r turn.Report) {
 	return r
 }
 
-// Ahead returns what is between an attempt and its turn: where the line's leader waits
-// or what its holder holds, nil if there is none just now, and how many goroutines are
-// ahead; for the leader itself that is 0.
-func (l *Line) Ahead(a Attempt) (front turn.Passage, goroutines int) {
+// Places calls f for each goroutine that waits, as Waits does, with how many goroutines are
+// ahead of it: who leads or holds, and those in line before it. To one that would share
+// the turn those that would, too, are not in the way, and do not count. It returns the front: where
+// the leader waits or what who holds alone holds, nil if there is none just now.
+func (l *Line) Places(f func(a Attempt, ahead int)) (front turn.Passage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.front, l.waiters.place(a)
+	if l.leader != nil {
+		f(l.leader, 0)
+	}
+	for w, ahead := range l.inLine() {
+		f(w.attempt, ahead)
+	}
+	return l.front
+}
+
+// inLine goes through those in line, and how many are ahead of each. l.mu is held.
+func (l *Line) inLine() iter.Seq2[*waiter, int] {
+	return func(yield func(*waiter, int) bool) {
+		all, exclusive := 1, l.busyAlone()
+		for w := l.waiters.first; w != nil; w = w.next {
+			ahead := all
+			if w.attempt.Shared() {
+				ahead = exclusive
+			} else {
+				exclusive++
+			}
+			if all++; !yield(w, ahead) {
+				return
+			}
+		}
+	}
+}
+
+// inTheWay returns how many would be ahead of one who came now. l.mu is held, and the
+// line is busy.
+func (l *Line) inTheWay(shared bool) int {
+	if shared {
+		return l.busyAlone() + l.waiters.exclusive
+	}
+	return 1 + l.waiters.n
+}
+
+// busyAlone returns 1 if who leads or holds is in the way of a reader, or else 0. l.mu is
+// held, and the line is busy.
+func (l *Line) busyAlone() int {
+	if l.shared {
+		return 0
+	}
+	return 1
 }
 
 // decline passes on what came too late; others are behind us.

@@ -42,6 +42,7 @@ type world struct {
 	failLeave  func(*place) error // the place is given up a little later
 	behind     sync.WaitGroup     // of those
 	lost       func(*place) bool
+	standing   func(*place) error // what a look at a turn finds; nil: it is there
 	onJoin     func(*place)
 	onWait     func(*place)
 	onLeave    func(*place)
@@ -251,6 +252,11 @@ func (p *place) Report() turn.Report {
 }
 
 func (p *place) Lost() bool { return p.w.lost != nil && p.w.lost(p) }
+
+// Standing makes p a turn.Standing.
+func (p *place) Standing() func() error {
+	return func() error { return ask(p.w.standing, p) }
+}
 
 var (
 	errLost  = errors.New("lost")

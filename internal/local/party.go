@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -61,18 +62,22 @@ func (l *Line) partyOf(p turn.Passage) int {
 
 // depart takes one reader from a party. The last one gives up the turn: if nobody
 // leads, nobody does meanwhile, so that who comes next can come back to a ticket that
-// rests. l.mu is held, but not while the turn is given up.
+// rests. Each of the others looks whether the turn is still there, since it may have been lost
+// while that one had it, and only the last one learns so by leaving. l.mu is held, but not
+// while the turn is looked for or given up.
 func (l *Line) depart(i int) error {
-	x := &l.parties[i]
-	p, end := x.passage, l.leave
+	p := l.parties[i].passage
+	var standing error
+	if l.parties[i].readers > 1 {
+		standing = l.standing(p)
+		i = l.partyOf(p) // others have come and gone, but we are still inside
+	}
+	x, end := &l.parties[i], l.leave
 	if x.heirs {
 		end = l.bequeath
 	}
 	if x.readers--; x.readers > 0 {
-		if p.Lost() {
-			return turn.ErrLost
-		}
-		return nil
+		return standing
 	}
 	l.parties = slices.Delete(l.parties, i, i+1)
 	if l.busy {
@@ -84,26 +89,45 @@ func (l *Line) depart(i int) error {
 	return err
 }
 
+// standing looks whether a turn is still there. l.mu is held, but not meanwhile.
+func (l *Line) standing(p turn.Passage) error {
+	s, ok := p.(turn.Standing)
+	if p.Lost() || !ok {
+		return lost(p)
+	}
+	look := s.Standing()
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	if fast, ok := p.(turn.Prompt); ok && fast.Prompt() {
+		return look()
+	}
+	found := make(chan error, 1)
+	go func() { found <- look() }() // a server may not answer
+	timer := time.NewTimer(standingPatience)
+	defer timer.Stop()
+	select {
+	case err := <-found:
+		return err
+	case <-timer.C:
+		return fmt.Errorf("%w, so that it is not known whether the lock was lost", turn.ErrUnanswered)
+	}
+}
+
+// standingPatience is how long a reader that leaves others inside waits for the answer
+// whether the turn is still there.
+const standingPatience = 5 * time.Second
+
+func lost(p turn.Passage) error {
+	if p.Lost() {
+		return turn.ErrLost
+	}
+	return nil
+}
+
 // onlyReaders reports whether nobody in this process is in the way of a reader.
 // l.mu is held.
 func (l *Line) onlyReaders() bool {
-	if l.busy && !l.shared {
-		return false
-	}
-	for w := l.waiters.first; w != nil; w = w.next {
-		if !w.attempt.Shared() {
-			return false
-		}
-	}
-	return true
-}
-
-// readers returns how many are inside. l.mu is held.
-func (l *Line) readers() (n int) {
-	for _, x := range l.parties {
-		n += x.readers
-	}
-	return n
+	return (!l.busy || l.shared) && l.waiters.exclusive == 0
 }
 
 // tryBeside is Try for a reader while another one leads: with a ticket of its own,

@@ -2,6 +2,8 @@ package local_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,6 +109,116 @@ func TestLostParty(t *testing.T) {
 		assert.ErrorIs(t, l.Release(a.place, testBatch), turn.ErrLost)
 		assert.ErrorIs(t, l.Release(b.place, testBatch), errLost)
 	})
+}
+
+// TestLostPartyUnnoticed: where nothing watches a turn, each reader that leaves looks for
+// itself, and so learns of a loss that nobody knew of.
+func TestLostPartyUnnoticed(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		looks := 0
+		w.standing = func(p *place) error {
+			looks++
+			assert.Zero(t, l.Waiting(), "the line can be used meanwhile")
+			return nil
+		}
+		a, b, c, d := read(l, w), read(l, w), read(l, w), read(l, w)
+		release(t, l, a, testBatch)
+		assert.Equal(t, 1, looks)
+		w.standing = func(*place) error { return turn.ErrLost }
+		assert.ErrorIs(t, l.Release(b.place, testBatch), turn.ErrLost)
+		assert.ErrorIs(t, l.Bequeath(c.place.(turn.Bequeather)), turn.ErrLost)
+		w.standing = func(*place) error { return errFault }
+		w.history()
+		release(t, l, d, testBatch) // the last one learns of it by leaving
+		assert.Equal(t, []string{"bequeath 1"}, w.history())
+		time.Sleep(2 * inheritance)
+	})
+	t.Run("others leave meanwhile", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b, c := read(l, w), read(l, w), read(l, w)
+			w.standing = func(*place) error {
+				w.standing = nil
+				release(t, l, b, testBatch)
+				release(t, l, c, testBatch)
+				assert.Equal(t, []int{1}, w.queue(), "one is inside still")
+				return nil
+			}
+			w.history()
+			release(t, l, a, testBatch)
+			assert.Equal(t, []string{"leave 1"}, w.history())
+		})
+	})
+	t.Run("nobody answers", func(t *testing.T) {
+		bubble(t, func(t *testing.T, l *local.Line, w *world) {
+			a, b := read(l, w), read(l, w)
+			answer := make(chan struct{})
+			w.standing = func(*place) error { <-answer; return nil }
+			began := time.Now()
+			assert.ErrorIs(t, l.Release(a.place, testBatch), turn.ErrUnanswered)
+			assert.Equal(t, 5*time.Second, time.Since(began), "as long as leaving may take")
+			close(answer)
+			synctest.Wait()
+			w.standing = nil
+			release(t, l, b, testBatch)
+			assert.Empty(t, w.queue())
+		})
+	})
+}
+
+// TestPlaces: of a writer all are ahead who stand before it, of a reader the writers.
+func TestPlaces(t *testing.T) {
+	const r, w = true, false
+	for name, tt := range map[string]struct {
+		holder bool // of the line; another process is before it
+		line   []bool
+		want   []int
+	}{
+		"writers":         {w, []bool{w, w, w}, []int{0, 1, 2, 3}},
+		"readers":         {r, []bool{r, r, r}, []int{0, 0, 0, 0}},
+		"behind a reader": {r, []bool{r, w, r, w, r}, []int{0, 0, 2, 1, 4, 2}},
+		"behind a writer": {w, []bool{r, r, w, r, w}, []int{0, 1, 1, 3, 2, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *local.Line, world *world) {
+				other := world.other() // place 1
+				var all []*acquiring
+				for _, shared := range append([]bool{tt.holder}, tt.line...) {
+					all = append(all, beginAs(l, &attempt{w: world, shared: shared}))
+					synctest.Wait()
+				}
+				var ahead []int
+				front := l.Places(func(a local.Attempt, n int) {
+					assert.Same(t, all[len(ahead)].attempt, a)
+					ahead = append(ahead, n)
+				})
+				assert.Equal(t, 2, front.(*place).id)
+				assert.Equal(t, tt.want, ahead)
+
+				// A try, and who gives up, are told the same.
+				last := all[len(all)-1]
+				want := ahead[len(ahead)-1]
+				if slices.Contains(tt.line, w) { // else it would wait for its own ticket
+					tries := want
+					if !last.shared {
+						tries++
+					}
+					b, _, err := try(l, world, last.shared)
+					assert.ErrorIs(t, err, turn.ErrBusy)
+					assert.Equal(t, []string{fmt.Sprintf("place 2, %d ahead", tries)}, b.behind)
+				}
+				last.cancel()
+				last.mustFail(t, context.Canceled)
+				assert.Equal(t, []string{fmt.Sprintf("place 2, %d ahead", want)}, last.behind)
+
+				other.Leave()
+				for _, a := range all[:len(all)-1] {
+					synctest.Wait()
+					require.True(t, a.done.Load())
+					release(t, l, a, 0)
+				}
+			})
+		})
+	}
 }
 
 // TestWriterAmongReaders: it takes its place while readers are inside, and from then on

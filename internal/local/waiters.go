@@ -5,6 +5,7 @@ package local
 type waiters struct {
 	first, last *waiter
 	n           int
+	exclusive   int // of these, those of the exclusive kind
 }
 
 // push puts w last.
@@ -16,7 +17,7 @@ func (ws *waiters) push(w *waiter) {
 		ws.last.next = w
 	}
 	ws.last = w
-	ws.n++
+	ws.count(w, 1)
 }
 
 // remove takes w out of the list, in which it must be.
@@ -32,23 +33,12 @@ func (ws *waiters) remove(w *waiter) {
 		w.next.prev = w.prev
 	}
 	w.next, w.prev = nil, nil
-	ws.n--
+	ws.count(w, -1)
 }
 
-// before returns how many are ahead of w.
-func (ws *waiters) before(w *waiter) (n int) {
-	for w = w.prev; w != nil; w = w.prev {
-		n++
+func (ws *waiters) count(w *waiter, d int) {
+	ws.n += d
+	if !w.attempt.Shared() {
+		ws.exclusive += d
 	}
-	return n
-}
-
-// place returns an attempt's place in the list, from 1 on, or 0 if it is not there.
-func (ws *waiters) place(a Attempt) (n int) {
-	for w := ws.first; w != nil; w = w.next {
-		if n++; w.attempt == a {
-			return n
-		}
-	}
-	return 0
 }

@@ -96,11 +96,12 @@ type exam struct {
 	// may have been the first and we shall be the last: for the grace it still
 	// stands in the way. By then our own ticket is gone, too.
 	nameless bool
-	tells    bool // its locks are seen here
-	guarded  bool // its entry lock was looked at, and tells who is inside
-	marked   bool // it rests, or did
-	arrived  bool // just now, so that nothing more was looked at
-	doorway  bool // the owner may still be in its doorway
+	tells    bool         // its locks are seen here
+	guarded  bool         // its entry lock was looked at, and tells who is inside
+	marked   bool         // it rests, or did, or was left to heirs
+	touched  queue.Number // when its times last changed
+	arrived  bool         // just now, so that nothing more was looked at
+	doorway  bool         // the owner may still be in its doorway
 	other    other
 	label    string // of its owner, if the look was thorough
 }
@@ -157,7 +158,7 @@ func (x *examiner) look(t queue.Ticket, open other, head bool) (exam, error) {
 	e.ticket.Number = t.Number.Max(probe.Number)
 	head = head && (x.below == nil || e.ticket.Before(*x.below))
 	known := x.memory.knows(t.Name)
-	e.marked = probe.Marked
+	e.marked, e.touched = probe.Marked, probe.Beat.Changed
 	evidence := x.memory.note(t.Name, e.name, &probe, head || e.nameless)
 	if e.nameless && probe.Entry != liveness.Held && (evidence.HeadFor >= liveness.Grace || x.memory.robbed(t.Name)) {
 		return x.failed(e, fs.ErrNotExist)
@@ -295,7 +296,10 @@ func (x *examiner) remove(e *exam) (err error) {
 // contender describes an examined ticket.
 func (x *examiner) contender(e *exam) turn.Contender {
 	c := describe(x.queue, e.ticket, e.name, e.verdict)
-	c.Label, c.Guarded = e.label, e.guarded
+	c.Label, c.Guarded, c.Marked = e.label, e.guarded, e.marked
+	if e.touched != (queue.Number{}) { // else it was not seen
+		c.Touched = e.touched.Time()
+	}
 	return c
 }
 

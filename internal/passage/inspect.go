@@ -44,11 +44,13 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 		return seen.First, seen.Known
 	}
 	if seen.Known {
-		c, inside := lookOnce(cfg, seen.First)
-		if inside {
+		c, there := lookOnce(cfg, seen.First)
+		if there && c.State == turn.Inside {
 			return c, true
 		}
 		seen.First.Label = c.Label
+		// It may have left since, or rest at the tail.
+		seen.Known = there && (c.State != turn.Resting || seen.First.State == turn.Resting)
 	}
 	if seen.Ahead > many {
 		return seen.First, seen.Known // a look at all of them takes its time
@@ -82,19 +84,22 @@ func First(cfg *Config, seen turn.Report) (turn.Contender, bool) {
 	return turn.Contender{}, false
 }
 
-// lookOnce looks at a contender that was seen before. It reports false if that
-// one is gone, or not known to be inside.
+// lookOnce looks at a contender that was seen before, and reports whether that one is
+// still there, as far as can be told.
 func lookOnce(cfg *Config, c turn.Contender) (turn.Contender, bool) {
 	v, err := ticketdir.Open(cfg.Queue)
 	if err != nil {
-		return c, false
+		return c, true
 	}
 	defer v.Close()
 	x := cfg.examiner(v)
 	x.thorough = true
 	e, err := x.look(queue.Ticket{Name: filepath.Base(c.ID)}, nil, false)
 	defer e.close()
-	return x.contender(&e), err == nil && !e.gone && e.verdict.State == liveness.Inside
+	if err != nil {
+		return c, true
+	}
+	return x.contender(&e), !e.gone
 }
 
 // survey calls f with the queue's tickets in order, and whether it is the turn of
@@ -133,28 +138,27 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 // the grace to prove is proven by the last look.
 const reapLooks = 2
 
-// Reap removes the tickets of the dead and returns them. For proofs that take
-// the grace it waits that long, or until ctx is done.
-func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
+// Reap removes the tickets of the dead. It tells looked of each ticket that it has looked
+// at, and whether that is removed. For proofs that take the grace it waits that long. It
+// ends between two tickets when ctx is done.
+func Reap(ctx context.Context, cfg *Config, looked func(c turn.Contender, removed bool)) error {
 	for looks := 1; ; looks++ {
 		again := false
 		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			e, err := x.look(t, nil, head)
 			defer e.close()
-			if err != nil || e.gone {
-				return err
+			dead := err == nil && !e.gone && e.verdict.State == liveness.Dead
+			if dead {
+				err = x.remove(&e)
 			}
-			if e.verdict.State != liveness.Dead {
-				again = again || e.doorway
-				return nil
-			}
-			if err := x.remove(&e); err != nil {
-				return err
-			}
-			reaped(x.contender(&e))
-			return nil
+			again = again || !dead && e.doorway
+			looked(x.contender(&e), dead && err == nil)
+			return err
 		})
-		if !again || looks == reapLooks {
+		if !again || looks == reapLooks || ctx.Err() != nil {
 			return err
 		}
 		if err := wake.Sleep(ctx, patrolInterval); err != nil {

@@ -196,6 +196,7 @@ func (p *Passage) enterable(e *exam) bool {
 // Report implements turn.Passage.
 func (p *Passage) Report() turn.Report {
 	first, ahead := p.contender.Ahead()
+	shared := p.contender.SharedAhead()
 	if ahead == 0 {
 		first = p.contender.Own()
 	}
@@ -203,6 +204,9 @@ func (p *Passage) Report() turn.Report {
 		return turn.Report{}
 	}
 	v, known := p.cfg.Site.memory.verdict(first.Name)
+	if ahead > 1 && away(v) {
+		first, v, known = p.firstPresent(first, v)
+	}
 	if ahead == 0 {
 		v = liveness.Verdict{State: liveness.Alive, Reason: "this process waits"}
 		if p.entered.Load() {
@@ -218,7 +222,22 @@ func (p *Passage) Report() turn.Report {
 	if ahead == 0 {
 		c.Label = p.cfg.Queue.Label
 	}
-	return turn.Report{First: c, Known: true, Ahead: ahead}
+	return turn.Report{First: c, Known: true, Ahead: ahead, Shared: shared}
+}
+
+// firstPresent returns the first of those ahead that is not known to be dead or to rest, and
+// so may hold the lock, or else first, with what is known of it.
+func (p *Passage) firstPresent(first queue.Ticket, v liveness.Verdict) (queue.Ticket, liveness.Verdict, bool) {
+	for _, t := range p.contender.AllAhead() {
+		if w, known := p.cfg.Site.memory.verdict(t.Name); !known || !away(w) {
+			return t, w, known
+		}
+	}
+	return first, v, true
+}
+
+func away(v liveness.Verdict) bool {
+	return v.State == liveness.Dead || v.State == liveness.Resting
 }
 
 // someInside reports whether e or another one below is inside.

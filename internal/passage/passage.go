@@ -160,7 +160,7 @@ type Passage struct {
 	lost     atomic.Bool
 
 	onWait   atomic.Pointer[func()] // see OnWait
-	sighting sighting
+	sighting atomic.Pointer[sighting]
 
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness

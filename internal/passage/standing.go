@@ -11,7 +11,13 @@ import (
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
-var _ turn.Standing = (*Passage)(nil)
+var (
+	_ turn.Standing = (*Passage)(nil)
+	_ turn.Prompt   = (*Passage)(nil)
+)
+
+// Prompt implements turn.Prompt.
+func (p *Passage) Prompt() bool { return p.cfg.Site.Prompt() }
 
 // Standing implements turn.Standing. Where a server is asked, the look is one of its
 // own, since it may go on when the ticket is removed.

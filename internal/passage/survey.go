@@ -47,13 +47,23 @@ func (p *Passage) Survey(age time.Duration) turn.Report {
 	if !p.cfg.Site.prompt.Load() {
 		return p.surveyFar(max(age, patrolInterval))
 	}
-	p.sighting.mu.Lock()
-	defer p.sighting.mu.Unlock()
+	s := p.sighted()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	// Nobody ahead is no state that lasts: the turn is about to come.
-	if !p.sighting.found.Known || !p.sighting.fresh(age) {
-		p.sighting.found, p.sighting.at = p.sight(&p.sighting), time.Now()
+	if !s.found.Known || !s.fresh(age) {
+		s.found, s.at = p.sight(s), time.Now()
 	}
-	return p.sighting.found
+	return s.found
+}
+
+// sighted returns the passage's sighting. It is made when it is asked for: a free lock
+// pays for the size of a passage.
+func (p *Passage) sighted() *sighting {
+	if p.sighting.Load() == nil {
+		p.sighting.CompareAndSwap(nil, new(sighting))
+	}
+	return p.sighting.Load()
 }
 
 func (s *sighting) fresh(age time.Duration) bool { return !s.at.IsZero() && time.Since(s.at) < age }
@@ -64,7 +74,7 @@ const surveyKey = ""
 // surveyFar is Survey where each look is a message to a server. One that is not
 // answered keeps nobody, and there is one of a site at a time.
 func (p *Passage) surveyFar(age time.Duration) turn.Report {
-	s := &p.sighting
+	s := p.sighted()
 	s.mu.Lock()
 	found, fresh := s.found, s.fresh(age)
 	s.mu.Unlock()
@@ -123,7 +133,7 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 	}
 	x := p.cfg.examiner(v)
 	x.thorough, x.below = true, &own
-	leaving := 0 // counted, but with all locks free
+	var leaving turn.Report // those counted with all locks free
 	for _, t := range ahead {
 		if s.past[t.Name] {
 			continue
@@ -142,18 +152,26 @@ func (p *Passage) sight(s *sighting) (r turn.Report) {
 			if c.State == turn.Inside && r.First.State != turn.Inside {
 				// Those below that one are out, or it would not be inside (R5): they
 				// are just leaving, between two calls, or dead.
-				r.Ahead -= leaving
+				r.Ahead, r.Shared = r.Ahead-leaving.Ahead, r.Shared-leaving.Shared
 			}
 			if free {
-				leaving++
+				count(&leaving, t)
 			}
 			if !r.Known || better(c, r.First) {
 				r.First, r.Known = c, true
 			}
 		}
-		r.Ahead++
+		count(&r, t)
 	}
 	return r
+}
+
+// count counts a ticket ahead.
+func count(r *turn.Report, t queue.Ticket) {
+	r.Ahead++
+	if t.Shared {
+		r.Shared++
+	}
 }
 
 // better reports whether c is to be named, rather than first, as the one who is in

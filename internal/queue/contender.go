@@ -64,6 +64,18 @@ func (c *Contender) Ahead() (first Ticket, n int) {
 	return first, len(c.ahead)
 }
 
+// SharedAhead returns how many of the tickets known to be ahead are shared.
+func (c *Contender) SharedAhead() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.ahead {
+		if t.Shared {
+			n++
+		}
+	}
+	return n
+}
+
 // AllAhead returns the tickets known to be ahead, in order.
 func (c *Contender) AllAhead() []Ticket {
 	c.mu.Lock()

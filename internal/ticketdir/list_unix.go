@@ -125,10 +125,14 @@ func (o *Own) reopen(known map[string]queue.Ticket) error {
 	return nil
 }
 
-// Remaining returns those of ts that a listing still shows (R9). It runs at
-// every hand-off, and looks for no other names. Where tickets get in line again
-// (R15) most of those that are there have risen, so it reads their numbers.
+// Remaining returns those of ts that are still there (R9), with their numbers where
+// tickets may get in line again (R15), since most have risen then. It runs at every
+// hand-off. Where tickets are removed, those before one that has gone have mostly
+// gone, too, which one listing tells of all; it looks for no other names.
 func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
+	if o.inLineAgain && o.allThere(ts) {
+		return ts, nil
+	}
 	there := make(map[string]bool, len(ts)+1)
 	there[o.name] = false
 	for _, t := range ts {
@@ -173,4 +177,17 @@ func (o *Own) Remaining(ts []queue.Ticket) ([]queue.Ticket, error) {
 		still = append(still, t) // what cannot be read is looked at by the caller
 	}
 	return still, nil
+}
+
+// allThere reads the numbers of ts, from the nearest on, until one is gone.
+func (o *Own) allThere(ts []queue.Ticket) bool {
+	for i, t := range slices.Backward(ts) {
+		switch n, err := o.View.read(t.Name); {
+		case err == fs.ErrNotExist:
+			return false
+		case err == nil:
+			ts[i].Number = t.Number.Max(n)
+		}
+	}
+	return true
 }

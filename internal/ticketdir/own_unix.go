@@ -31,6 +31,8 @@ type Own struct {
 	resting   bool // it does; guarded by times
 	waited    bool // some time has passed since the end of the doorway
 	tidied    bool // see Tidied
+	// inLineAgain: it got in line again (R15), and so have others, most likely.
+	inLineAgain bool
 
 	// times guards the ticket's times against a heartbeat beside Renumber.
 	times  sync.Mutex

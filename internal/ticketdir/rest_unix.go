@@ -111,7 +111,8 @@ func (o *Own) Restamp(above queue.Number, rests bool) (queue.Number, error) {
 		}
 		// As if it had been created just now.
 		o.marked, o.resting, o.final, o.waited = false, false, false, false
-		o.listings = listings{changes: o.changes + 1}
+		o.inLineAgain = true
+		o.listings = listings{changes: o.changes + 1, entries: o.entries}
 		o.entered = false
 		return n, wrap("lock", o.Path(), giveUpEntry(o.fd))
 	}

@@ -97,11 +97,28 @@ type Standing interface {
 	Standing() func() error
 }
 
+// Prompt is a Passage that may know that its calls ask no server, which might not answer.
+type Prompt interface {
+	// Prompt reports whether it is so. It is safe at any time.
+	Prompt() bool
+}
+
 // Report is what stood ahead at the last look.
 type Report struct {
 	First Contender // the first in the queue; it may be the passage's own
 	Known bool      // whether First says anything
 	Ahead int       // how many are ahead of the passage
+	// Shared is how many of these share the turn with others of their kind: they are in
+	// the way of the passage, and not of one that would share it and waits behind that.
+	Shared int
+}
+
+// For returns the report as it is for one who waits behind the passage.
+func (r Report) For(shared bool) Report {
+	if shared {
+		r.Ahead, r.Shared = r.Ahead-r.Shared, 0
+	}
+	return r
 }
 
 // State is what is known of a contender.
@@ -132,6 +149,11 @@ type Contender struct {
 	State     State
 	Reason    string // why State is what it is
 	Label     string // what its owner says of itself, "" if that is not known: any text
+
+	// Marked: it may have been left to heirs, or rests, or did before. Touched is when
+	// that, or anything else about it, last changed.
+	Marked  bool
+	Touched time.Time
 
 	// Guarded: the kernel tells whether it has the turn, and keeps others from taking
 	// its place away while it has.

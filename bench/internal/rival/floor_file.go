@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"io"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -58,11 +60,31 @@ func (f *fileFloor) Lock(context.Context) error {
 	if err := unix.Fstat(f.fd, &st); err != nil {
 		return err
 	}
-	if err := unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	return f.in()
+}
+
+// in takes the entry lock, and then looks the name up.
+func (f *fileFloor) in() error {
+	if err := f.lock(unix.F_WRLCK, entryByte, 1); err != nil {
 		return err
 	}
-	return unix.Fstat(f.fd, &st)
+	var st unix.Stat_t
+	return unix.Fstatat(f.dir, f.path[f.base:], &st, unix.AT_SYMLINK_NOFOLLOW)
 }
+
+// A ticket's locks, as internal/ticketdir has them.
+const (
+	entryByte   = 0
+	witnessByte = 1
+)
+
+func (f *fileFloor) lock(kind int16, start, length int64) error {
+	return unix.FcntlFlock(uintptr(f.fd), unix.F_OFD_SETLK,
+		&unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: start, Len: length})
+}
+
+// out gives up all locks of the ticket.
+func (f *fileFloor) out() error { return f.lock(unix.F_UNLCK, entryByte, 2) }
 
 // create makes a file under a name that was never used before.
 func (f *fileFloor) create() (err error) {
@@ -70,12 +92,14 @@ func (f *fileFloor) create() (err error) {
 	var nonce [16]byte
 	binary.BigEndian.PutUint64(nonce[:], f.next)
 	f.path = f.head + hex.EncodeToString(nonce[:]) + f.tail
-	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_WRONLY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	const flags = unix.O_CREAT | unix.O_EXCL | unix.O_RDWR | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	f.fd, err = unix.Openat(unix.AT_FDCWD, f.path, flags, 0o644)
 	return err
 }
 
-func (f *fileFloor) Unlock() error {
+func (f *fileFloor) Unlock() error { return errors.Join(f.out(), f.remove()) }
+
+func (f *fileFloor) remove() error {
 	if err := unix.Unlinkat(f.dir, f.path[f.base:], 0); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +19,9 @@ import (
 // and nothing else: what an order costs that is kept in one file for each
 // contender.
 //
-// It excludes, by the rules and the proof of internal/queue. But a waiter
-// cannot be cancelled, has a thread to itself, and waits for the dead for ever.
+// It excludes, by the rules and the proof of internal/queue, and queues again
+// without creating a file (R15). But a waiter cannot be cancelled, has a thread to
+// itself, and waits for the dead for ever.
 var QueueFloor = Rival{
 	Key: "floor-queue", Name: "floor: the queue in bare calls", Floor: true,
 	Open: func(path string) (Lock, error) { return openQueueFloor(path) },
@@ -30,6 +32,7 @@ type queueFloor struct {
 	inotify    int
 	prefix     string // of all tickets
 	own        queueTicket
+	rests      bool     // the ticket is there, marked, and its owner outside
 	names      []string // as last listed
 	events     [4096]byte
 }
@@ -58,18 +61,61 @@ func openQueueFloor(path string) (Lock, error) {
 	return &queueFloor{fileFloor: f, inotify: fd, prefix: filepath.Base(path) + ".lock."}, nil
 }
 
-func (q *queueFloor) Close() error {
-	return errors.Join(unix.Close(q.inotify), q.fileFloor.Close())
+func (q *queueFloor) Close() (err error) {
+	if q.rests {
+		err = q.remove()
+	}
+	return errors.Join(err, unix.Close(q.inotify), q.fileFloor.Close())
 }
 
 func (q *queueFloor) Lock(context.Context) error {
-	if err := q.create(); err != nil {
+	if err := q.getInLine(); err != nil {
 		return err
 	}
 	if err := q.enter(); err != nil {
-		return errors.Join(err, q.Unlock()) // or the others would wait for ever
+		return errors.Join(err, q.remove()) // or the others would wait for ever
 	}
 	return nil
+}
+
+// getInLine makes a ticket, or gets in line again with the one that rests.
+func (q *queueFloor) getInLine() (err error) {
+	if !q.rests {
+		if err := q.create(); err != nil {
+			return err
+		}
+		q.own.name = q.path[q.base:]
+		q.own.number, err = q.number()
+		return err
+	}
+	q.rests = false
+	if err := q.in(); err != nil {
+		return errors.Join(err, q.remove())
+	}
+	now := time.Now().UnixNano()
+	if err := q.stamp(now, max(now, q.own.number+1)); err != nil {
+		return errors.Join(err, q.remove())
+	}
+	return q.lock(unix.F_UNLCK, entryByte, 1)
+}
+
+// Unlock leaves the ticket marked, at the tail.
+func (q *queueFloor) Unlock() error {
+	if err := q.out(); err != nil {
+		return err
+	}
+	q.rests = true
+	return q.stamp(restMark, max(time.Now().UnixNano(), q.own.number+1))
+}
+
+// restMark is the access time of a ticket that rests. Here none comes back without
+// taking the mark away, so that it tells.
+const restMark = 0
+
+func (q *queueFloor) stamp(accessed, number int64) error {
+	q.own.number = number
+	times := []unix.Timespec{unix.NsecToTimespec(accessed), unix.NsecToTimespec(number)}
+	return unix.UtimesNanoAt(q.dir, q.own.name, times, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // enter waits for each lower ticket, from the nearest on.
@@ -78,11 +124,10 @@ func (q *queueFloor) enter() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Flock(q.fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return err
-	}
-	if _, err := q.number(); err != nil || len(ahead) == 0 {
-		return err
+	if len(ahead) > 0 {
+		if err := q.lock(unix.F_RDLCK, witnessByte, 1); err != nil {
+			return err
+		}
 	}
 	for len(ahead) > 0 {
 		last := len(ahead) - 1
@@ -92,25 +137,19 @@ func (q *queueFloor) enter() error {
 		}
 		ahead = ahead[:last]
 		if waited && last > 0 {
-			if err := q.list(); err != nil {
+			if ahead, err = q.remaining(ahead); err != nil {
 				return err
 			}
-			ahead = slices.DeleteFunc(ahead, func(t queueTicket) bool { return !slices.Contains(q.names, t.name) })
 		}
 	}
-	_, err = q.number()
-	return err
+	return q.in()
 }
 
 // doorway makes the own number final, and returns the lower tickets of a
 // listing begun after that, in their order.
 func (q *queueFloor) doorway() ([]queueTicket, error) {
-	q.own.name = q.path[q.base:]
 	others, err := q.others(nil)
 	if err != nil {
-		return nil, err
-	}
-	if q.own.number, err = q.number(); err != nil {
 		return nil, err
 	}
 	if len(others) > 0 {
@@ -129,8 +168,9 @@ func (q *queueFloor) doorway() ([]queueTicket, error) {
 	return ahead, nil
 }
 
-// others lists the other tickets. The numbers of those that are known already
-// are not read again: they only rise, and pass looks at them once more.
+// others lists the other tickets that do not rest. The numbers of those that are
+// known already are not read again: they only rise, and pass looks at them once
+// more.
 func (q *queueFloor) others(known []queueTicket) ([]queueTicket, error) {
 	if err := q.list(); err != nil {
 		return nil, err
@@ -144,17 +184,38 @@ func (q *queueFloor) others(known []queueTicket) ([]queueTicket, error) {
 			ts = append(ts, known[i])
 			continue
 		}
-		var st unix.Stat_t
-		err := unix.Fstatat(q.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		switch err {
-		case nil:
-			ts = append(ts, queueTicket{name, st.Mtim.Nano()})
-		case unix.ENOENT: // removed since
-		default:
+		if t, there, err := q.look(name); err != nil {
 			return nil, err
+		} else if there {
+			ts = append(ts, t)
 		}
 	}
 	return ts, nil
+}
+
+// look returns a ticket as it is now, unless it is gone or rests.
+func (q *queueFloor) look(name string) (t queueTicket, there bool, err error) {
+	var st unix.Stat_t
+	err = unix.Fstatat(q.dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == unix.ENOENT {
+		return t, false, nil
+	}
+	return queueTicket{name, st.Mtim.Nano()}, st.Atim.Nano() != restMark, err
+}
+
+// remaining returns those of these tickets that are ahead still.
+func (q *queueFloor) remaining(ahead []queueTicket) ([]queueTicket, error) {
+	still := ahead[:0]
+	for _, t := range ahead {
+		now, there, err := q.look(t.name)
+		if err != nil {
+			return nil, err
+		}
+		if there && now.compare(q.own) < 0 {
+			still = append(still, now)
+		}
+	}
+	return still, nil
 }
 
 // list reads the names of everything in the directory.
@@ -181,8 +242,7 @@ func (q *queueFloor) number() (int64, error) {
 
 // raise makes the own number higher than top.
 func (q *queueFloor) raise(top int64) error {
-	to := unix.NsecToTimespec(top + 1)
-	err := unix.UtimesNanoAt(q.dir, q.own.name, []unix.Timespec{to, to}, unix.AT_SYMLINK_NOFOLLOW)
+	err := q.stamp(top+1, top+1)
 	if err != nil {
 		return err
 	}
@@ -214,7 +274,7 @@ func (q *queueFloor) pass(t queueTicket) (waited bool, err error) {
 	}
 }
 
-// passed reports whether t is gone, or has risen above ours.
+// passed reports whether t is gone, rests, or has risen above ours.
 func (q *queueFloor) passed(t queueTicket) (bool, error) {
 	fd, err := unix.Openat(q.dir, t.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ENOENT {
@@ -226,7 +286,7 @@ func (q *queueFloor) passed(t queueTicket) (bool, error) {
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
 	unix.Close(fd)
-	return q.own.compare(queueTicket{t.name, st.Mtim.Nano()}) < 0, err
+	return st.Atim.Nano() == restMark || q.own.compare(queueTicket{t.name, st.Mtim.Nano()}) < 0, err
 }
 
 // await sleeps until a watch has fired. What earlier ones have left to be read

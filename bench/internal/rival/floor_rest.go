@@ -2,7 +2,7 @@ package rival
 
 import (
 	"context"
-	"io"
+	"errors"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,31 +23,19 @@ var RestFloor = Rival{
 type restFloor struct{ *fileFloor }
 
 func (f restFloor) Lock(context.Context) error {
-	if err := f.entry(unix.F_WRLCK); err != nil {
+	if err := f.in(); err != nil {
 		return err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(f.dir, f.path[f.base:], &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
 	return unix.Fstat(f.dir, &st)
 }
 
 func (f restFloor) Unlock() error {
-	if err := f.entry(unix.F_UNLCK); err != nil {
+	if err := f.out(); err != nil {
 		return err
 	}
 	var st unix.Stat_t
 	return unix.Fstat(f.dir, &st)
 }
 
-func (f restFloor) entry(lock int16) error {
-	return unix.FcntlFlock(uintptr(f.fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: lock, Whence: io.SeekStart, Len: 1})
-}
-
-func (f restFloor) Close() error {
-	if err := f.fileFloor.Unlock(); err != nil {
-		return err
-	}
-	return f.fileFloor.Close()
-}
+func (f restFloor) Close() error { return errors.Join(f.remove(), f.fileFloor.Close()) }
