@@ -115,13 +115,13 @@ func (g *grant) number(p turn.Passage) (ok bool) {
 	return ok
 }
 
-// inspectLimit is how long Inspect waits for a service that does not answer.
-const inspectLimit = 8 * time.Second
+// serviceLimit is how long Inspect and Evict wait for a service that does not answer. It is
+// less than Evict waits for anything, so that the error says what it waited for.
+const serviceLimit = answerLimit - time.Second
 
 // evictPlace is Evict over an engine.
 func (l *FileLock) evictPlace(id string) (Ticket, error) {
-	// It is the engine that is to say that nobody answers.
-	ctx, cancel := context.WithTimeout(context.Background(), answerLimit-time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), serviceLimit)
 	defer cancel()
 	c, err := enginepassage.Evict(ctx, l.engine, id)
 	switch {
@@ -138,7 +138,7 @@ func (l *FileLock) contenders() ([]turn.Contender, error) {
 	if l.engine == nil {
 		return passage.Inspect(&l.passage)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), inspectLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), serviceLimit)
 	defer cancel()
 	return enginepassage.Inspect(ctx, l.engine)
 }

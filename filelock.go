@@ -122,7 +122,7 @@ func New(path string, opts ...Option) (*FileLock, error) {
 
 func newLock(path string, opts []Option) (*FileLock, error) {
 	l, err := newOnlooker(path, opts)
-	if err != nil || l.engine != nil {
+	if err != nil || l.engine != nil { // which is all that it takes
 		return l, err
 	}
 	if l.peers, err = l.cfg.peersOf(l.path); err != nil {

@@ -43,7 +43,7 @@ func (q Queue) Holders() (holders []Ticket) {
 
 // Inspect returns who holds the lock of path and who waits, with a verdict on
 // each owner. It takes no ticket, changes nothing and does not wait (for an engine's
-// service that does not answer, eight seconds). Of the
+// service that does not answer, seven seconds). Of the
 // options only WithQueueDir, WithEngine, WithLogger and WithSlog matter (and WithCreateDirs, which
 // creates what is missing here, too).
 //

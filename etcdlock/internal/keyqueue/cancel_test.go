@@ -43,3 +43,35 @@ func TestCancelLeavesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseWaits: until what was leaving has left, also if that began its cleaning up only
+// then; but no longer than its context lasts.
+func TestCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(1, weather{})
+		w := &way{fake: f}
+		e := newFakeEngine(w, "1", "here")
+		q, err := e.Open("name", engine.Options{Lease: time.Hour})
+		require.NoError(t, err)
+		ticket := q.New(false)
+		_, err = ticket.Join(t.Context())
+		require.NoError(t, err)
+		w.setCut(true)
+		left := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			left <- ticket.Leave(ctx)
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, e.leases.Close(ctx), engine.ErrUnavailable)
+		time.AfterFunc(4*time.Second, func() { w.setCut(false) })
+		require.NoError(t, e.leases.Close(t.Context()))
+		require.ErrorIs(t, <-left, engine.ErrUnavailable)
+		keys, leases, _ := f.count()
+		require.Zero(t, keys)
+		require.Zero(t, leases)
+	})
+}

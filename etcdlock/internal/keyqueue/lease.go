@@ -54,10 +54,30 @@ func (l *lease) isDoubtful() bool {
 type Leases struct {
 	store Store
 
-	mu         sync.Mutex
-	idle       map[time.Duration][]*lease // the one used last is the last
-	closed     bool
-	background sync.WaitGroup
+	mu      sync.Mutex
+	idle    map[time.Duration][]*lease // the one used last is the last
+	closed  bool
+	running int           // what goes on in the background, and leaves
+	quiet   chan struct{} // closed when nothing does any more
+}
+
+// begin notes that something goes on that Close waits for, until end. A WaitGroup would not
+// do: it may begin while Close waits already.
+func (ls *Leases) begin() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.running == 0 {
+		ls.quiet = make(chan struct{})
+	}
+	ls.running++
+}
+
+func (ls *Leases) end() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.running--; ls.running == 0 {
+		close(ls.quiet)
+	}
 }
 
 // NewLeases returns none yet.
@@ -143,11 +163,13 @@ func (ls *Leases) discard(l *lease) { ls.revokeSoon(l, max(l.length, afterwards)
 
 // revokeSoon revokes a lease in the background. It tries for no longer than limit.
 func (ls *Leases) revokeSoon(l *lease, limit time.Duration) {
-	ls.background.Go(func() {
+	ls.begin()
+	go func() {
+		defer ls.end()
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		_ = ls.revoke(ctx, l) // or it ends by itself
-	})
+	}()
 }
 
 func (ls *Leases) revoke(ctx context.Context, l *lease) error {
@@ -170,15 +192,17 @@ func (ls *Leases) Close(ctx context.Context) error {
 			ls.revokeSoon(l, l.length)
 		}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		ls.background.Wait()
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return silent(ctx)
+	for {
+		ls.mu.Lock()
+		running, quiet := ls.running, ls.quiet
+		ls.mu.Unlock()
+		if running == 0 {
+			return nil
+		}
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return silent(ctx)
+		}
 	}
 }

@@ -107,8 +107,8 @@ var mutants = []mutant{
 	},
 	{
 		name: "cleaning up depends on the caller's context", file: "lease.go",
-		old:  "	ls.background.Go(func() {\n		ctx, cancel := context.WithTimeout(context.Background(), limit)\n		defer cancel()\n		_ = ls.revoke(ctx, l) // or it ends by itself\n	})\n",
-		new:  "	_ = ls.revoke\n",
+		old:  "	go func() {\n		defer ls.end()\n		ctx, cancel := context.WithTimeout(context.Background(), limit)\n		defer cancel()\n		_ = ls.revoke(ctx, l) // or it ends by itself\n	}()\n",
+		new:  "	ls.end()\n",
 		test: "TestCancelLeavesNothing", failure: "left after a cancel",
 	},
 	{

@@ -179,6 +179,8 @@ func (t *Ticket) Leave(ctx context.Context) error {
 	}
 	t.over = true
 	t.unguard()
+	t.queue.leases.begin()
+	defer t.queue.leases.end()
 	deleted := false
 	err := persist(ctx, func(ctx context.Context) (err error) {
 		deleted, err = t.queue.delete(ctx, t.key(), t.created())
