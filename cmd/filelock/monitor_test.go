@@ -254,3 +254,22 @@ func TestProgressBar(t *testing.T) {
 	s.shows(`^verdict: safe`)
 	require.NotContains(t, s.text(), "contending")
 }
+
+// TestAsksNothingOfTerminals: what shows no live view asks no terminal for anything, which
+// may not answer.
+func TestAsksNothingOfTerminals(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"version"}, {"run", "target", "true"}, {"status", "target"}} {
+		cmd := exec.Command("filelock", args...)
+		cmd.Dir = t.TempDir()
+		cmd.Env = append(os.Environ(), "TERM=xterm-256color")
+		tty, err := pty.Start(cmd)
+		if err != nil {
+			t.Skipf("no terminal may be had here: %v", err)
+		}
+		shown, _ := io.ReadAll(tty) // until the other end is closed, which is EIO
+		require.NoError(t, cmd.Wait())
+		require.NoError(t, tty.Close())
+		require.NotContains(t, string(shown), "\x1b", args)
+	}
+}

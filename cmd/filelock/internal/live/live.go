@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
 
@@ -25,7 +25,7 @@ func Watch(ctx context.Context, in, out *os.File, look func(context.Context) ove
 	defer stop()
 	m := model{look: func() overview.Overview { return look(looking) }, interval: interval, now: time.Now}
 	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithoutSignalHandler(),
-		tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen()).Run()
+		tea.WithInput(in), tea.WithOutput(out)).Run()
 	return err
 }
 
@@ -66,7 +66,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 		m.scroll(0)
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		return m.key(msg.String())
 	}
 	return m, nil
@@ -81,7 +81,7 @@ func (m model) key(key string) (tea.Model, tea.Cmd) {
 		m.scroll(1)
 	case "up", "k":
 		m.scroll(-1)
-	case "pgdown", " ":
+	case "pgdown", "space":
 		m.scroll(page)
 	case "pgup", "b":
 		m.scroll(-page)
@@ -101,7 +101,13 @@ func (m *model) scroll(by int) {
 }
 
 // View implements tea.Model.
-func (m model) View() string {
+func (m model) View() tea.View {
+	v := tea.NewView(m.text())
+	v.AltScreen = true
+	return v
+}
+
+func (m model) text() string {
 	if m.width == 0 || m.height == 0 {
 		return ""
 	}
