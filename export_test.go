@@ -152,6 +152,9 @@ func AskHeir() {
 	}
 }
 
+// Turns returns how many turns this process has, as far as is counted.
+func Turns() int64 { return deadlocks.turns.Load() }
+
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
 

@@ -151,3 +151,36 @@ func TestNamelessHolds(t *testing.T) {
 		held(0)
 	}
 }
+
+// TestTurns: each turn is counted once, however it is taken and given back or left to
+// heirs. One that stays counted has this process look for circles for ever.
+func TestTurns(t *testing.T) {
+	l := newLock(t, target(t), filelock.WithReentrant())
+	before := filelock.Turns()
+	turns := func(want int64) {
+		t.Helper()
+		require.Equal(t, want, filelock.Turns()-before)
+	}
+	me := filelock.ContextWithOwner(t.Context())
+	for range 2 {
+		require.NoError(t, l.Acquire(me))
+		turns(1)
+	}
+	require.NoError(t, l.Unlock())
+	turns(1)
+	require.NoError(t, l.Unlock())
+	turns(0)
+	require.NoError(t, l.Do(t.Context(), func(context.Context) error { turns(1); return nil }))
+	turns(0)
+	for _, ctx := range []context.Context{me, t.Context()} {
+		l := newLock(t, l.Path())
+		require.NoError(t, l.Acquire(ctx))
+		turns(1)
+		if err := l.Bequeath(); errors.Is(err, errors.ErrUnsupported) {
+			require.NoError(t, l.Unlock())
+		} else {
+			require.NoError(t, err)
+		}
+		turns(0)
+	}
+}
