@@ -155,6 +155,12 @@ func AskHeir() {
 // Turns returns how many turns this process has, as far as is counted.
 func Turns() int64 { return deadlocks.turns.Load() }
 
+// Freeze has nothing change of what o holds, until thaw.
+func (o *Owner) Freeze() (thaw func()) {
+	o.mu.Lock()
+	return o.mu.Unlock
+}
+
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
 

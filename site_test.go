@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -183,4 +184,30 @@ func TestTurns(t *testing.T) {
 		}
 		turns(0)
 	}
+}
+
+// TestTurnIsCountedLast: a look for circles that begins when a turn was counted sees that it
+// is held.
+//
+//  1. waiter  waits and holds nothing; no look is due
+//  2. other   gets a turn, and counts it: a look is due
+//  3. look    sees nothing that is held, and has no other one made
+//  4. other   notes that it holds
+func TestTurnIsCountedLast(t *testing.T) {
+	path := target(t)
+	holder, l := newLock(t, path), newLock(t, path)
+	acquire(t, holder)
+	before := filelock.Turns() - 1
+	o := filelock.NewOwner()
+	done := start(func() error { return l.Acquire(o.Context(t.Context())) })
+	eventually(t, "the wait", func() bool { return l.Waiting() == 1 })
+	thaw := o.Freeze()
+	require.NoError(t, holder.Unlock())
+	for end := time.Now().Add(mustBlock); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		require.Equal(t, before, filelock.Turns())
+	}
+	thaw()
+	require.NoError(t, result(t, done))
+	require.Equal(t, before+1, filelock.Turns())
+	require.NoError(t, l.Unlock())
 }
