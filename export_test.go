@@ -167,6 +167,14 @@ func Looks() int64 { return deadlocks.looks.Load() }
 // Walks returns how often lines were gone through for those who are told of their wait.
 func Walks() int64 { return lookouts.walks.Load() }
 
+// AsksAgain reports whether who looks again and again asks once more whether a holder has
+// bequeathed, who was seen not to have: its ticket was touched at that time.
+func AsksAgain(touched time.Time) bool {
+	t := Ticket{reachable: true, State: Inside, marked: true, touched: touched}
+	_ = t.bequeathed(&Ticket{})
+	return !t.kept
+}
+
 // CountAsked has all counted that is asked about what processes have open, until undo: of
 // one whether it has let a file go, and of all who has it open. With hide, nobody can be
 // seen to have it.
