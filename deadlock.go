@@ -88,7 +88,7 @@ func (d *detector) askHeir() {
 // for whom others of its goroutines wait.
 func (d *detector) begins() {
 	d.turns.Add(1)
-	if d.idle.Load() && d.idle.CompareAndSwap(true, false) {
+	if d.idle.Load() && !bubble.Inside() && d.idle.CompareAndSwap(true, false) {
 		d.schedule(firstLook)
 	}
 }

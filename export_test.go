@@ -145,6 +145,12 @@ func LookDue() bool {
 	return deadlocks.armed.Load()
 }
 
+// LookIsDueToTurn reports whether a look is made once this process gets a turn.
+func LookIsDueToTurn() bool { return deadlocks.idle.Load() }
+
+// NoLookIsDue forgets earlier waits.
+func NoLookIsDue() { deadlocks.idle.Store(false) }
+
 // AskHeir finds out whether this process is an heir, as its first wait does.
 func AskHeir() {
 	if deadlocks.heir.CompareAndSwap(heirUnasked, heirAsked) {
