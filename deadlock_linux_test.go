@@ -468,8 +468,8 @@ func TestLooksBesideBubbles(t *testing.T) {
 	filelock.AskHeir()
 	other := locktest.Start(t, "hold", path)
 	settled(t, path, 1)
+	defer filelock.ForgetTurns()() // of tests that gave nothing back
 	eventually(t, "the looks for earlier waits", func() bool { return !filelock.LookDue() })
-	filelock.NoLookIsDue()
 	l := newLock(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := start(func() error { return l.Acquire(ctx) })

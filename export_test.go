@@ -148,8 +148,12 @@ func LookDue() bool {
 // LookIsDueToTurn reports whether a look is made once this process gets a turn.
 func LookIsDueToTurn() bool { return deadlocks.idle.Load() }
 
-// NoLookIsDue forgets earlier waits.
-func NoLookIsDue() { deadlocks.idle.Store(false) }
+// ForgetTurns forgets earlier turns and waits, the turns until restore.
+func ForgetTurns() (restore func()) {
+	n := deadlocks.turns.Swap(0)
+	deadlocks.idle.Store(false)
+	return func() { deadlocks.turns.Add(n) }
+}
 
 // AskHeir finds out whether this process is an heir, as its first wait does.
 func AskHeir() {
