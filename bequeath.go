@@ -90,5 +90,6 @@ func (g *grant) yield() error {
 	}
 	g.holds = 0
 	g.owner.forget(g)
+	g.ends()
 	return nil
 }

@@ -15,8 +15,9 @@ import (
 // A circle is closed by a wait that begins. So a look is due some time after that, and
 // again and again as long as somebody in this process waits and holds something
 // besides: who holds nothing keeps nobody waiting. No acquisition that waits for less
-// than a second pays for it with more than a load of armed, and no process that holds
-// nothing while it waits is ever woken for it.
+// than a second pays for it with more than a load of armed. No process that holds nothing
+// is woken for it while it waits; when it has its turn then, there is one look a second
+// later, since others of its goroutines may wait still.
 var deadlocks = &detector{isHeir: sync.OnceValue(waitfor.IsHeir)}
 
 const (
@@ -87,7 +88,7 @@ func (d *detector) askHeir() {
 // for whom others of its goroutines wait.
 func (d *detector) begins() {
 	d.turns.Add(1)
-	if d.idle.Load() && d.idle.CompareAndSwap(true, false) {
+	if d.idle.Load() && !bubble.Inside() && d.idle.CompareAndSwap(true, false) {
 		d.schedule(firstLook)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -457,6 +458,35 @@ func TestLooksAreCheap(t *testing.T) {
 			c.Kill()
 		}
 	}
+}
+
+// TestLooksBesideBubbles: a turn in a bubble of testing/synctest, in which no look is made, does
+// not use up the look that is due when this process holds something while it waits.
+func TestLooksBesideBubbles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "target")
+	filelock.AskHeir()
+	other := locktest.Start(t, "hold", path)
+	settled(t, path, 1)
+	defer filelock.ForgetTurns()() // of tests that gave nothing back
+	eventually(t, "the looks for earlier waits", func() bool { return !filelock.LookDue() })
+	l := newLock(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := start(func() error { return l.Acquire(ctx) })
+	eventually(t, "the wait", filelock.LookIsDueToTurn)
+	synctest.Test(t, func(t *testing.T) {
+		in := newLock(t, filepath.Join(dir, "in a bubble"))
+		acquire(t, in)
+		require.NoError(t, in.Unlock())
+	})
+	require.False(t, filelock.LookDue())
+	second := newLock(t, filepath.Join(dir, "second"))
+	acquire(t, second)
+	require.True(t, filelock.LookDue())
+	require.NoError(t, second.Unlock())
+	cancel()
+	require.ErrorIs(t, result(t, done), context.Canceled)
+	other.Kill()
 }
 
 // looksChild waits for a lock that is held while it holds nothing, and goes on waiting while

@@ -148,6 +148,16 @@ func LookDue() bool {
 	return deadlocks.armed.Load()
 }
 
+// LookIsDueToTurn reports whether a look is made once this process gets a turn.
+func LookIsDueToTurn() bool { return deadlocks.idle.Load() }
+
+// ForgetTurns forgets earlier turns and waits, the turns until restore.
+func ForgetTurns() (restore func()) {
+	n := deadlocks.turns.Swap(0)
+	deadlocks.idle.Store(false)
+	return func() { deadlocks.turns.Add(n) }
+}
+
 // AskHeir finds out whether this process is an heir, as its first wait does.
 func AskHeir() {
 	if deadlocks.heir.CompareAndSwap(heirUnasked, heirAsked) {
@@ -155,11 +165,28 @@ func AskHeir() {
 	}
 }
 
+// Turns returns how many turns this process has, as far as is counted.
+func Turns() int64 { return deadlocks.turns.Load() }
+
+// Freeze has nothing change of what o holds, until thaw.
+func (o *Owner) Freeze() (thaw func()) {
+	o.mu.Lock()
+	return o.mu.Unlock
+}
+
 // Looks returns how many looks for circles were made.
 func Looks() int64 { return deadlocks.looks.Load() }
 
 // Walks returns how often lines were gone through for those who are told of their wait.
 func Walks() int64 { return lookouts.walks.Load() }
+
+// AsksAgain reports whether who looks again and again asks once more whether a holder has
+// bequeathed, who was seen not to have: its ticket was touched at that time.
+func AsksAgain(touched time.Time) bool {
+	t := Ticket{reachable: true, State: Inside, marked: true, touched: touched}
+	_ = t.bequeathed(&Ticket{})
+	return !t.kept
+}
 
 // CountAsked has all counted that is asked about what processes have open, until undo: of
 // one whether it has let a file go, and of all who has it open. With hide, nobody can be

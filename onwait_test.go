@@ -672,6 +672,25 @@ func TestOnWaitInBubble(t *testing.T) {
 // span is a time from the monotonic clock, from and to.
 type span struct{ from, to time.Time }
 
+// TestOnWaitAsksAgain: while the holder's ticket may change without another time to show for
+// it, it is asked again whether it was left to heirs.
+func TestOnWaitAsksAgain(t *testing.T) {
+	now := time.Now()
+	whole := now.Truncate(time.Second)
+	for name, tt := range map[string]struct {
+		touched time.Time
+		again   bool
+	}{
+		"just now":                   {now, true},
+		"ticks ago":                  {now.Add(-time.Second).Truncate(time.Second).Add(time.Millisecond), false},
+		"in a second that goes on":   {whole, true},
+		"in two seconds that go on":  {whole.Add(-time.Second), true},
+		"some seconds ago, in whole": {whole.Add(-4 * time.Second), false},
+	} {
+		require.Equal(t, tt.again, filelock.AsksAgain(tt.touched), name)
+	}
+}
+
 // TestOnWaitPositions: what 16 waiters are told behind a changing holder is what was
 // so, by a record of all holds that is held against it afterwards.
 func TestOnWaitPositions(t *testing.T) {

@@ -234,17 +234,17 @@ func (o *Owner) forget(g *grant) {
 
 // settle ends an attempt, with a passage or without.
 func (g *grant) settle(p turn.Passage) {
-	if p != nil {
-		g.begins()
-	}
 	if g.owner == nil {
-		g.passage, g.holds = p, 1
+		if g.passage, g.holds = p, 1; p != nil {
+			g.begins()
+		}
 		return
 	}
 	g.owner.mu.Lock()
 	defer g.owner.mu.Unlock()
 	if g.passage = p; p != nil {
 		g.holds = 1
+		g.begins()
 	} else {
 		g.owner.forget(g)
 	}
@@ -266,12 +266,13 @@ func (g *grant) release() (last bool, err error) {
 	return true, g.line.Release(g.passage, g.batch)
 }
 
-// begins counts a turn, and ends counts it no more.
+// begins counts a turn that can be seen to be held, or else a look that begins just then
+// would have no other one made. ends counts it no more.
 func (g *grant) begins() {
-	deadlocks.begins()
 	if g.nameless {
 		g.line.nameless.Add(1)
 	}
+	deadlocks.begins()
 }
 
 func (g *grant) ends() {

@@ -27,9 +27,14 @@ func TestCallsOfSharedLock(t *testing.T) {
 		pass()
 		require.Equal(t, callsFree, calls.of(0), "the first one leaves nothing")
 		pass()
-		require.Equal(t, callsFirstRest, calls.of(1))
+		requireFirstRest(t, calls.of(1))
 		settledRest(t, calls, 1, pass)
 	})
+}
+
+func requireFirstRest(t *testing.T, calls tally) {
+	t.Helper()
+	require.Contains(t, []tally{callsFirstRest, callsFirstRestSlow}, calls)
 }
 
 // settledRest waits until a contender's passages cost no more than callsRest.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -150,4 +151,63 @@ func TestNamelessHolds(t *testing.T) {
 		require.NoError(t, l.Do(ctx, func(context.Context) error { held(0); return nil }))
 		held(0)
 	}
+}
+
+// TestTurns: each turn is counted once, however it is taken and given back or left to
+// heirs. One that stays counted has this process look for circles for ever.
+func TestTurns(t *testing.T) {
+	l := newLock(t, target(t), filelock.WithReentrant())
+	before := filelock.Turns()
+	turns := func(want int64) {
+		t.Helper()
+		require.Equal(t, want, filelock.Turns()-before)
+	}
+	me := filelock.ContextWithOwner(t.Context())
+	for range 2 {
+		require.NoError(t, l.Acquire(me))
+		turns(1)
+	}
+	require.NoError(t, l.Unlock())
+	turns(1)
+	require.NoError(t, l.Unlock())
+	turns(0)
+	require.NoError(t, l.Do(t.Context(), func(context.Context) error { turns(1); return nil }))
+	turns(0)
+	for _, ctx := range []context.Context{me, t.Context()} {
+		l := newLock(t, l.Path())
+		require.NoError(t, l.Acquire(ctx))
+		turns(1)
+		if err := l.Bequeath(); errors.Is(err, errors.ErrUnsupported) {
+			require.NoError(t, l.Unlock())
+		} else {
+			require.NoError(t, err)
+		}
+		turns(0)
+	}
+}
+
+// TestTurnIsCountedLast: a look for circles that begins when a turn was counted sees that it
+// is held.
+//
+//  1. waiter  waits and holds nothing; no look is due
+//  2. other   gets a turn, and counts it: a look is due
+//  3. look    sees nothing that is held, and has no other one made
+//  4. other   notes that it holds
+func TestTurnIsCountedLast(t *testing.T) {
+	path := target(t)
+	holder, l := newLock(t, path), newLock(t, path)
+	acquire(t, holder)
+	before := filelock.Turns() - 1
+	o := filelock.NewOwner()
+	done := start(func() error { return l.Acquire(o.Context(t.Context())) })
+	eventually(t, "the wait", func() bool { return l.Waiting() == 1 })
+	thaw := o.Freeze()
+	require.NoError(t, holder.Unlock())
+	for end := time.Now().Add(mustBlock); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		require.Equal(t, before, filelock.Turns())
+	}
+	thaw()
+	require.NoError(t, result(t, done))
+	require.Equal(t, before+1, filelock.Turns())
+	require.NoError(t, l.Unlock())
 }

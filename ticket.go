@@ -250,15 +250,23 @@ func (t *Ticket) bequeathed(before *Ticket) bool {
 		return true
 	}
 	// Within a tick of the clock another change would leave the same time.
-	t.kept = time.Since(t.touched) > clockTick
+	tick := clockTick
+	if t.touched.Nanosecond() == 0 {
+		tick = coarseTick
+	}
+	t.kept = time.Since(t.touched) > tick
 	return false
 }
 
 // letGo and opener are variables for tests of how often they are asked.
 var letGo, opener = liveness.LetGo, liveness.Opener
 
-// clockTick is longer than a tick of any clock that stamps files.
-const clockTick = 100 * time.Millisecond
+const (
+	// clockTick is longer than a tick of any clock that stamps files.
+	clockTick = 100 * time.Millisecond
+	// coarseTick is longer than the second, or two, in which some filesystems store times.
+	coarseTick = 3 * time.Second
+)
 
 // fillOwner is fillProcess without a search for the heir, which goes through all
 // processes there are.

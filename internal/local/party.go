@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -72,20 +73,36 @@ func (l *Line) depart(i int) error {
 		standing = l.standing(p)
 		i = l.partyOf(p) // others have come and gone, but we are still inside
 	}
-	x, end := &l.parties[i], l.leave
-	if x.heirs {
-		end = l.bequeath
-	}
-	if x.readers--; x.readers > 0 {
+	if l.parties[i].readers--; l.parties[i].readers > 0 {
 		return standing
 	}
+	heirs, leads := l.parties[i].heirs, !l.busy
 	l.parties = slices.Delete(l.parties, i, i+1)
-	if l.busy {
-		return end(p)
+	if leads {
+		l.busy, l.shared, l.first = true, true, time.Time{}
 	}
-	l.busy, l.shared, l.first = true, true, time.Time{}
-	err := end(p)
-	l.next(given{})
+	if errors.Is(standing, turn.ErrUnanswered) { // the time is over that leaving may take
+		go func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			_ = l.end(p, heirs, leads)
+		}()
+		return standing
+	}
+	return l.end(p, heirs, leads)
+}
+
+// end gives up a party's turn, or leaves it to heirs, and the lead with it if the last
+// reader leads. l.mu is held, but not meanwhile.
+func (l *Line) end(p turn.Passage, heirs, leads bool) (err error) {
+	if heirs {
+		err = l.bequeath(p)
+	} else {
+		err = l.leave(p)
+	}
+	if leads {
+		l.next(given{})
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,6 +163,37 @@ func TestLostPartyUnnoticed(t *testing.T) {
 			release(t, l, b, testBatch)
 			assert.Empty(t, w.queue())
 		})
+	})
+}
+
+// TestUnansweredTogether: where nobody answers, readers that leave at once all return in the
+// time that leaving may take, the last one too, and the turn is given up in the end.
+func TestUnansweredTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, w *world) {
+		const patience = 5 * time.Second
+		answer := make(chan struct{})
+		w.standing = func(*place) error { <-answer; return nil }
+		w.onLeave = func(*place) {
+			select {
+			case <-answer:
+			case <-time.After(patience):
+			}
+		}
+		readers := []*acquiring{read(l, w), read(l, w), read(l, w)}
+		writer := acquire(l, w)
+		began := time.Now()
+		var all sync.WaitGroup
+		for _, r := range readers {
+			all.Go(func() { assert.ErrorIs(t, l.Release(r.place, testBatch), turn.ErrUnanswered) })
+		}
+		all.Wait()
+		assert.Equal(t, patience, time.Since(began))
+		writer.mustWait(t)
+		close(answer)
+		synctest.Wait()
+		w.standing, w.onLeave = nil, nil
+		writer.mustHold(t, 2)
+		release(t, l, writer, 0)
 	})
 }
 

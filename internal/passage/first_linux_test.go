@@ -86,7 +86,7 @@ func TestReportPassesOverWhoIsAway(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- writer.Wait(context.Background()) }()
 	<-waits
-	first, ahead := writer.contender.Ahead()
+	first, ahead, _ := writer.contender.Ahead()
 	require.Equal(t, filepath.Base(rests.ID), first.Name)
 	require.Equal(t, 2, ahead)
 	writes.Site.memory.age(first.Name)
@@ -102,4 +102,36 @@ func TestReportPassesOverWhoIsAway(t *testing.T) {
 	require.NoError(t, reader.Leave())
 	require.NoError(t, <-done)
 	require.NoError(t, writer.Leave())
+}
+
+// TestReportIsOfOneMoment: while it becomes known who is ahead, a report never has more
+// readers ahead than there are tickets: who would share the lock would have fewer than
+// none ahead.
+func TestReportIsOfOneMoment(t *testing.T) {
+	dir := t.TempDir()
+	reads, writes := configIn(dir), configIn(dir)
+	reads.Queue.Shared = true
+	reader := New(reads)
+	require.NoError(t, reader.Join(t.Context()))
+	require.NoError(t, reader.Wait(t.Context()))
+	for range 500 {
+		writer := New(writes)
+		require.NoError(t, writer.Join(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		writer.OnWait(cancel)
+		done := make(chan error, 1)
+		go func() { done <- writer.Wait(ctx) }()
+		for waits := true; waits; {
+			select {
+			case err := <-done:
+				require.ErrorIs(t, err, context.Canceled)
+				waits = false
+			default:
+				r := writer.Report()
+				require.LessOrEqual(t, r.Shared, r.Ahead)
+			}
+		}
+		require.NoError(t, writer.Leave())
+	}
+	require.NoError(t, reader.Leave())
 }

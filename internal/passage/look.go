@@ -195,8 +195,7 @@ func (p *Passage) enterable(e *exam) bool {
 
 // Report implements turn.Passage.
 func (p *Passage) Report() turn.Report {
-	first, ahead := p.contender.Ahead()
-	shared := p.contender.SharedAhead()
+	first, ahead, shared := p.contender.Ahead()
 	if ahead == 0 {
 		first = p.contender.Own()
 	}

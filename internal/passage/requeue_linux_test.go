@@ -66,7 +66,7 @@ func (ps processes) wait(p *Passage) <-chan error {
 	ctx := ps.t.Context()
 	go func() { waited <- p.Wait(ctx) }()
 	require.Eventually(ps.t, func() bool {
-		_, ahead := p.contender.Ahead()
+		_, ahead, _ := p.contender.Ahead()
 		return ahead > 0
 	}, 5*time.Second, time.Millisecond)
 	return waited
@@ -193,7 +193,7 @@ type restingOthers struct {
 func (r *restingOthers) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing, error) {
 	r.order = append(r.order, t.Name)
 	if last && len(r.order) > 1 {
-		if first, n := r.c.Ahead(); n == 3 {
+		if first, n, _ := r.c.Ahead(); n == 3 {
 			r.first = first.Name
 		}
 		if r.last[t.Name]++; len(r.order) > 3 {

@@ -45,7 +45,7 @@ func (p *Passage) Watch(t queue.Ticket) queue.Watch {
 	complete := prompt && name.Lease == 0 && !name.Plain
 	w := &watch{Waiter: wake.Later(p.path(t), p.cfg.Poll, complete), p: p, until: t, owner: name}
 	p.watching = t.Name
-	_, ahead := p.contender.Ahead()
+	_, ahead, _ := p.contender.Ahead()
 	p.schedulePatrol(p.contender.Waiting())
 	if !prompt {
 		w.Arm()

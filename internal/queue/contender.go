@@ -54,26 +54,20 @@ func (c *Contender) Reset(dir Directory) {
 	c.solitude, c.marked, c.mayRest, c.crowded, c.passed = solitude{}, false, false, false, nil
 }
 
-// Ahead returns the first of the tickets known to be ahead, and their number.
-func (c *Contender) Ahead() (first Ticket, n int) {
+// Ahead returns the first of the tickets known to be ahead, their number, and how many of
+// them are shared.
+func (c *Contender) Ahead() (first Ticket, n, shared int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.ahead) > 0 {
 		first = c.ahead[0]
 	}
-	return first, len(c.ahead)
-}
-
-// SharedAhead returns how many of the tickets known to be ahead are shared.
-func (c *Contender) SharedAhead() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, t := range c.ahead {
 		if t.Shared {
-			n++
+			shared++
 		}
 	}
-	return n
+	return first, len(c.ahead), shared
 }
 
 // AllAhead returns the tickets known to be ahead, in order.
