@@ -18,7 +18,6 @@ const holdLong = `Hold takes a lock for the commands of a shell script that foll
     eval "$(filelock hold /data/db)" || exit
     trap 'filelock release' EXIT
     ...
-    filelock release
 
 It waits as run does, and prints what the script evaluates: the variables by which
 "filelock release" and other commands know of the lock, or what makes eval fail with the
@@ -27,7 +26,8 @@ it, or the script has ended, however: also by KILL.
 
 The script is the shell that calls filelock, also from a subshell of it; --pid names
 another process. The trap gives the lock back at once where that shell does not end
-with the work: if the work is a subshell or a function of it.
+with the work: if the work is a subshell or a function of it. Whoever gives it back
+earlier does without the trap: a second release fails.
 
 The lock ends with the script, not with the script's children. What runs in the
 background has to be waited for, and what a killed script leaves running is not
