@@ -1,7 +1,6 @@
 package filelock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +17,6 @@ import (
 // Ticket.Guarded), whoever is known to live may be.
 var ErrInside = errors.New("its owner holds the lock, or may")
 
-// evictLimit is how long Evict waits for a filesystem that does not answer.
-const evictLimit = 8 * time.Second
-
 // Evict removes one ticket, whatever the verdict on its owner, from the queue of
 // path. It is for operators, who know of an owner what no evidence tells: that its
 // machine is gone, say. ticket is the Path of a Ticket that Inspect returned, or
@@ -31,8 +27,9 @@ const evictLimit = 8 * time.Second
 // removal: if Evict succeeds, the owner was not inside and cannot get inside with
 // that ticket any more. An owner that waits loses its place, and starts anew at
 // the tail. Of one that is not Guarded, a ticket of an owner that is known to live is
-// refused, and for any other the caller's word is all there is: if its owner is
-// inside after all, removing it lets two in.
+// refused, also if only its process is seen and the ticket may not be read; and for
+// any other the caller's word is all there is: if its owner is inside after all,
+// removing it lets two in.
 //
 // Options as for Inspect. It blocks for no more than the time of a few system
 // calls, or eight seconds where the filesystem does not answer (ErrUnanswered);
@@ -41,6 +38,26 @@ const evictLimit = 8 * time.Second
 // gone; others are those of New and the filesystem's. After any but ErrUnanswered
 // nothing was removed. It is safe for use by several goroutines.
 func Evict(path, ticket string, opts ...Option) (Ticket, error) {
+	type evicted struct {
+		ticket Ticket
+		err    error
+	}
+	done := make(chan evicted, 1)
+	go func() {
+		t, err := evict(path, ticket, opts)
+		done <- evicted{t, err}
+	}()
+	limit := time.NewTimer(answerLimit)
+	defer limit.Stop()
+	select {
+	case e := <-done:
+		return e.ticket, e.err
+	case <-limit.C:
+		return Ticket{}, &Error{Op: "evict", Path: path, Err: ErrUnanswered}
+	}
+}
+
+func evict(path, ticket string, opts []Option) (Ticket, error) {
 	l, err := newOnlooker(path, opts)
 	if err != nil {
 		return Ticket{}, &Error{Op: "evict", Path: path, Err: err}
@@ -57,9 +74,7 @@ func (l *FileLock) evict(name string) (Ticket, error) {
 	if dir != "" && filepath.Clean(dir) != filepath.Clean(l.passage.Queue.Dir) {
 		return Ticket{}, fmt.Errorf("%w: %s is not in %s, where the tickets of this lock are", ErrInvalid, quote(dir+name), quote(l.passage.Queue.Dir))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), evictLimit)
-	defer cancel()
-	c, err := passage.Evict(ctx, &l.passage, name)
+	c, err := passage.Evict(&l.passage, name)
 	t := newTicket(c)
 	switch {
 	case err == nil:

@@ -1,11 +1,6 @@
 package filelock
 
-import (
-	"context"
-
-	"github.com/filelock-go/filelock/internal/passage"
-	"github.com/filelock-go/filelock/internal/turn"
-)
+import "github.com/filelock-go/filelock/internal/passage"
 
 // Queue is a lock's queue at one moment.
 type Queue struct {
@@ -74,31 +69,4 @@ func Inspect(path string, opts ...Option) (Queue, error) {
 		q.Tickets = append(q.Tickets, t)
 	}
 	return q, nil
-}
-
-// Reap removes the tickets of dead owners from the queue of path and returns
-// them. Where a proof takes time, as for an owner whose locks are all free, it
-// waits for that, about a second. (An owner that takes longer than that to get in
-// line starts anew.)
-// Options as for Inspect.
-//
-// There is no need to call it: waiters do the same for the tickets ahead of
-// them. The error is an *Error; it wraps those of tickets that are dead but
-// could not be removed, of which there may be some besides those returned.
-func Reap(path string, opts ...Option) ([]Ticket, error) {
-	l, err := newOnlooker(path, opts)
-	if err != nil {
-		return nil, &Error{Op: "reap", Path: path, Err: err}
-	}
-	var reaped []Ticket
-	err = passage.Reap(context.Background(), &l.passage, func(c turn.Contender) {
-		if l.passage.Observe != nil {
-			l.passage.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
-		}
-		reaped = append(reaped, newTicket(c))
-	})
-	if err != nil {
-		return reaped, &Error{Op: "reap", Path: l.path, Err: err}
-	}
-	return reaped, nil
 }

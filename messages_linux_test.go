@@ -111,6 +111,20 @@ func TestStateOutOfRange(t *testing.T) {
 	}
 }
 
+// TestTicketOfAnyTime: a ticket's number is a file's time, which anybody may set, and JSON
+// has only years of four digits.
+func TestTicketOfAnyTime(t *testing.T) {
+	for at, want := range map[time.Time]int{
+		time.Unix(1<<40, 0): 9999, time.Unix(-1<<40, 0): 1, {}: 1, time.Unix(1e9, 0): 2001,
+	} {
+		text, err := json.Marshal(filelock.Ticket{Queued: at})
+		require.NoError(t, err)
+		var shown struct{ Queued time.Time }
+		require.NoError(t, json.Unmarshal(text, &shown))
+		require.Equal(t, want, shown.Queued.UTC().Year())
+	}
+}
+
 // TestBusyErrorIsReadable by machines, whatever is in it.
 func TestBusyErrorIsReadable(t *testing.T) {
 	path := target(t)

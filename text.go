@@ -3,6 +3,7 @@ package filelock
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // quote returns a path as it is written in messages: in quotes if it has
@@ -43,4 +44,18 @@ func escape(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// writable is a time that JSON can hold: years have four digits there, and a ticket's
+// number, which may be anything that the filesystem stores, may have more.
+func writable(t time.Time) time.Time {
+	var first time.Time
+	last := time.Date(9999, 12, 30, 0, 0, 0, 0, time.UTC) // in any time zone
+	switch {
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t
 }

@@ -202,7 +202,7 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Heir      int       `json:"heir,omitempty"`
 		Command   string    `json:"command,omitempty"`
 		User      string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, t.Queued, t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, writable(t.Queued), t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.

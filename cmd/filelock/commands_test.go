@@ -53,6 +53,7 @@ func run(ts *testscript.TestScript, args []string) int {
 	cmd := p.command(ts, args)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.WaitDelay = 5 * time.Second // a busy machine takes its time, and few leave an orphan here
 	began := time.Now()
 	ts.Check(cmd.Start())
 	kill := time.AfterFunc(stuck, func() { _ = cmd.Process.Kill() })

@@ -336,3 +336,32 @@ func TestSignalInARow(t *testing.T) {
 	s.write("end", "")
 	require.Equal(t, "exit 0", p.end())
 }
+
+// Who stops filelock alone has the shell take the terminal: in the foreground the command
+// gets it again, and from the background it is not taken from the shell.
+func TestStopOfTheWrapper(t *testing.T) {
+	t.Parallel()
+	s := shellScreen(t)
+	s.enter(`filelock run T sh -c 'echo $PPID >pid; child -until reads; read line; echo "<$line>"; exec child -until end -code 4'`)
+	wrapper := s.file("pid")
+	require.NoError(t, signalPID(wrapper, "STOP"))
+	s.expect(`Stopped`)
+	s.prompt(147) // 128 and SIGSTOP
+	s.enter("fg")
+	s.expect(`filelock run T`)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "reads"), nil, 0o666))
+	s.enter("some text")
+	s.expect(`<some text>`)
+
+	require.NoError(t, signalPID(wrapper, "STOP"))
+	s.expect(`Stopped`)
+	s.prompt(147)
+	s.enter("bg")
+	s.prompt(0)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "end"), nil, 0o666))
+	until(t, "given back", func() bool { return len(ticketsIn(t, s.dir)) == 0 })
+	until(t, "ended", func() bool { return stateOf(wrapper) == 0 || stateOf(wrapper) == 'Z' })
+	s.enter("echo here; wait %%1")
+	s.expect(`here\r\n`)
+	s.prompt(4)
+}

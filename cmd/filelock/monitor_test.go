@@ -188,6 +188,13 @@ func TestWatchEnds(t *testing.T) {
 		s.typed(key)
 		require.Zero(t, s.ends(), "%q", key)
 	}
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
+		s := atTerminal(t, t.TempDir(), 80, 24, "filelock", "status", "--watch", "target")
+		s.shows(`/target: free$`)
+		require.NoError(t, s.cmd.Process.Signal(sig))
+		require.Equal(t, 128+int(sig), s.ends())
+		s.shows(`\A\z`) // what was there before, which is nothing
+	}
 }
 
 // TestWatchErrors: what cannot be looked at is shown, and looked at again.
@@ -208,7 +215,7 @@ func TestReapAsks(t *testing.T) {
 	dir := t.TempDir()
 	ticket := filepath.Join(dir, "target.lock.web-9.example.org.42.tok.pid")
 	require.NoError(t, os.WriteFile(ticket, nil, 0o644))
-	for _, no := range []string{"no\r", "y\r", "\r", "\x04"} {
+	for _, no := range []string{"no\r", "y\r", "yes no\r", "\r", "\x04"} {
 		s := atTerminal(t, dir, 120, 24, "filelock", "reap", "--force", ticket, "target")
 		s.shows(`^1 +first +exclusive plain +web-9\.example\.org +42 `)
 		s.shows(`^Whether its owner is inside cannot be told here\. If it is, removing the ticket lets two in`)

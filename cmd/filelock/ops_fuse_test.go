@@ -32,6 +32,7 @@ func mountLying(ts *testscript.TestScript, neg bool, args []string) {
 	server, err := lyingfs.Mount(ts.MkAbs(args[1]), dir, lie)
 	ts.Check(err)
 	ts.Defer(func() {
+		_ = os.Remove(filepath.Join(ts.MkAbs(args[1]), lyingfs.Silence))
 		// Processes of the script that are still there are killed only after this.
 		if server.Unmount() != nil {
 			_ = unix.Unmount(dir, unix.MNT_DETACH)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,6 +22,9 @@ func init() {
 	commands["plainticket"] = plainTicket
 	// ticketof VARIABLE TARGET [N]: set it to the name of the ticket in a position (1).
 	commands["ticketof"] = ticketOf
+	// holderof FILE TARGET: write the pid of the process that "filelock hold" has left into a file,
+	// once that has told what it holds (Linux).
+	commands["holderof"] = holderOf
 	// waitname PREFIX: wait until something here has a name that begins so.
 	commands["waitname"] = waitName
 	// joins VARIABLE NAME: set it to what the spawned verify says others join it with.
@@ -33,6 +37,7 @@ type shown struct {
 		Tickets []struct {
 			Position int
 			Phase    string
+			PID      int
 			Path     string
 		}
 	}
@@ -82,6 +87,20 @@ func ticketOf(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("there is no ticket %d of %s", position, args[1])
+}
+
+func holderOf(ts *testscript.TestScript, neg bool, args []string) {
+	poll(ts, "holder of "+args[1], func() bool {
+		for _, q := range statusOf(ts, args[1]).Queues {
+			for _, t := range q.Tickets {
+				if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", t.PID)); to == os.DevNull {
+					ts.Check(replace(ts.MkAbs(args[0]), strconv.Itoa(t.PID)))
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 func waitName(ts *testscript.TestScript, neg bool, args []string) {

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,9 +29,27 @@ type process struct {
 	began  time.Time
 	ended  chan struct{} // closed when err is set
 	err    error
-	stdout bytes.Buffer
-	stderr bytes.Buffer
+	stdout output
+	stderr output
 	tty    *os.File // where to type, or nil
+}
+
+// output is what a process writes, and may be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 func processesOf(ts *testscript.TestScript) *processes {
@@ -93,8 +113,8 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	delete(p.running, args[1])
 	p.took = time.Since(r.began)
-	ts.Stdout().Write(r.stdout.Bytes())
-	ts.Stderr().Write(r.stderr.Bytes())
+	io.WriteString(ts.Stdout(), r.stdout.String())
+	io.WriteString(ts.Stderr(), r.stderr.String())
 	err := r.err
 	if err == exec.ErrWaitDelay {
 		err = nil

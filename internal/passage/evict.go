@@ -1,7 +1,6 @@
 package passage
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 
@@ -16,27 +15,8 @@ import (
 var ErrNoTicket = errors.New("passage: no ticket of this queue")
 
 // Evict removes the ticket of that name, whatever the verdict, unless its owner is
-// inside or may be: ticketdir.ErrInside. fs.ErrNotExist: it is gone. If ctx is done
-// first, the error is turn.ErrUnanswered, and the removal may still happen.
-func Evict(ctx context.Context, cfg *Config, name string) (turn.Contender, error) {
-	type result struct {
-		c   turn.Contender
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		c, err := evict(cfg, name)
-		done <- result{c, err}
-	}()
-	select {
-	case r := <-done:
-		return r.c, r.err
-	case <-ctx.Done():
-		return turn.Contender{}, turn.ErrUnanswered
-	}
-}
-
-func evict(cfg *Config, name string) (turn.Contender, error) {
+// inside or may be: ticketdir.ErrInside. fs.ErrNotExist: it is gone.
+func Evict(cfg *Config, name string) (turn.Contender, error) {
 	if _, ok := ticket.Parse(cfg.Queue.Prefix, name); !ok {
 		return turn.Contender{}, ErrNoTicket
 	}
@@ -59,17 +39,28 @@ func evict(cfg *Config, name string) (turn.Contender, error) {
 }
 
 // evict removes an examined ticket on somebody's word. An entry lock that the owner
-// takes after the look refuses the removal (R13); where there is none, who lives
-// may be inside.
+// takes after the look refuses the removal (R13); where there is none, or it may not be
+// looked at, who lives may be inside.
 func (x *examiner) evict(e *exam) error {
 	switch {
 	case e.verdict.State == liveness.Inside:
 		return ticketdir.ErrInside
 	case e.guarded:
 		return x.view.Reclaim(e.other)
-	case e.verdict.State == liveness.Alive:
+	case e.verdict.State == liveness.Alive, runs(e.name):
 		return ticketdir.ErrInside
 	default:
 		return x.view.RemoveDead(e.ticket.Name)
 	}
+}
+
+// runs reports whether a ticket's process is known to run. That does not enter the verdict
+// on a ticket that may not be read.
+func runs(n ticket.Name) bool {
+	self, err := liveness.Self()
+	if err != nil || !n.PIDSpace.Same(self.PIDSpace) {
+		return false
+	}
+	process := liveness.Ask(n.PID, n.Start)
+	return process == liveness.ProcessRuns || process == liveness.ProcessStopped
 }

@@ -138,28 +138,27 @@ func survey(cfg *Config, f func(x *examiner, t queue.Ticket, head bool) error) e
 // the grace to prove is proven by the last look.
 const reapLooks = 2
 
-// Reap removes the tickets of the dead and returns them. For proofs that take
-// the grace it waits that long, or until ctx is done.
-func Reap(ctx context.Context, cfg *Config, reaped func(turn.Contender)) error {
+// Reap removes the tickets of the dead. It tells looked of each ticket that it has looked
+// at, and whether that is removed. For proofs that take the grace it waits that long. It
+// ends between two tickets when ctx is done.
+func Reap(ctx context.Context, cfg *Config, looked func(c turn.Contender, removed bool)) error {
 	for looks := 1; ; looks++ {
 		again := false
 		err := survey(cfg, func(x *examiner, t queue.Ticket, head bool) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			e, err := x.look(t, nil, head)
 			defer e.close()
-			if err != nil || e.gone {
-				return err
+			dead := err == nil && !e.gone && e.verdict.State == liveness.Dead
+			if dead {
+				err = x.remove(&e)
 			}
-			if e.verdict.State != liveness.Dead {
-				again = again || e.doorway
-				return nil
-			}
-			if err := x.remove(&e); err != nil {
-				return err
-			}
-			reaped(x.contender(&e))
-			return nil
+			again = again || !dead && e.doorway
+			looked(x.contender(&e), dead && err == nil)
+			return err
 		})
-		if !again || looks == reapLooks {
+		if !again || looks == reapLooks || ctx.Err() != nil {
 			return err
 		}
 		if err := wake.Sleep(ctx, patrolInterval); err != nil {

@@ -10,7 +10,7 @@ import (
 
 // bar shows how far something is, in one line of a terminal; elsewhere nothing.
 type bar struct {
-	out io.Writer // nil: there is no terminal
+	out *os.File // nil: there is no terminal
 
 	mu   sync.Mutex
 	last string
@@ -31,7 +31,10 @@ func (b *bar) show(done float64, what string) {
 	defer b.mu.Unlock()
 	full := int(done * barWidth)
 	line := fmt.Sprintf("[%s%s] %3.0f %% %s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full), 100*done, what)
-	if b.out == nil || line == b.last {
+	if b.out == nil {
+		return
+	}
+	if line = fitting(line, b.out); line == b.last {
 		return
 	}
 	b.last = line

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,12 +67,11 @@ func (f *benchFlags) run(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return testFailed(ctx, err)
 	}
+	var undrawn error
 	if f.svg != "" {
-		if err := draw(f.svg, times(r).Draw); err != nil {
-			return exit(exitOS, err)
-		}
+		undrawn = draw(f.svg, times(r).Draw)
 	}
-	if err := f.print(std.out, r); err != nil {
+	if err := errors.Join(f.print(std.out, r), undrawn); err != nil {
 		return exit(exitOS, err)
 	}
 	return nil
@@ -81,9 +79,7 @@ func (f *benchFlags) run(cmd *cobra.Command, dir string) error {
 
 func (f *benchFlags) print(out io.Writer, r benchmark.Report) error {
 	if f.json {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return writeJSON(out, r)
 	}
 	fmt.Fprintf(out, "%s: %s, %d processors, %s\n\n", printable(r.Dir), r.System, r.CPUs, r.Go)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

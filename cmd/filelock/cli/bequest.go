@@ -48,20 +48,13 @@ func (r *run) bequest() (tickets []string, drop func(), err error) {
 // need a server's answer.
 func (r *run) witness(l *filelock.FileLock) (*os.File, error) {
 	ctx, stop := r.signals.context()
-	defer stop()
-	type result struct {
-		file *os.File
-		err  error
+	f, err := answered(ctx, l.Path(), l.Witness)
+	stop()
+	if cause := context.Cause(ctx); cause != nil { // also one that came beside the answer
+		if f != nil {
+			f.Close()
+		}
+		return nil, cause
 	}
-	got := make(chan result, 1)
-	go func() {
-		f, err := l.Witness()
-		got <- result{f, err}
-	}()
-	select {
-	case g := <-got:
-		return g.file, g.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return f, err
 }

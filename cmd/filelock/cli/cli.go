@@ -108,10 +108,14 @@ lock or waits for it.`,
 	return root
 }
 
+// flagsOfOptions puts the command's flags in place of the library's options, where a
+// message names one that helps.
+var flagsOfOptions = strings.NewReplacer("WithCreateDirs", "--create-dirs", "WithQueueDir", "--queue-dir")
+
 // message is err's text with the command's name in front, once, and with the
 // command's flags in place of the library's options.
 func message(err error) string {
-	text := strings.ReplaceAll(err.Error(), "WithCreateDirs", "--create-dirs")
+	text := flagsOfOptions.Replace(err.Error())
 	if strings.HasPrefix(text, "filelock") {
 		return text
 	}

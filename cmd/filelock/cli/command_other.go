@@ -9,6 +9,12 @@ import (
 	"os/signal"
 )
 
+// harmless is one that is told of anyhow.
+var harmless = os.Interrupt
+
+// endings are the events that end a process.
+var endings = forwarded
+
 func notify() *signals {
 	s := &signals{c: make(chan os.Signal, 16)}
 	for _, sig := range forwarded {
@@ -23,6 +29,9 @@ func fatal(os.Signal) bool { return true }
 
 // endBySignal does nothing: no process ends by a signal here.
 func endBySignal(os.Signal) {}
+
+// letSignalsEnd is for what comes before become.
+func letSignalsEnd() {}
 
 // become is not to be had: no process becomes another program here.
 func become(_, _ []string) error { return errors.ErrUnsupported }
@@ -59,8 +68,8 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 			forward(cmd, s)
 		case <-lost:
 			lost, e.lost = nil, true
-			say.lost(cmd.Process.Pid)
 			_ = cmd.Process.Kill() // there is nothing gentler
+			briefly(func() { say.lost(cmd.Process.Pid) })
 		case err := <-ended:
 			var failed *exec.ExitError
 			if err != nil && !errors.As(err, &failed) {

@@ -22,6 +22,18 @@ func endBy(sig syscall.Signal) {
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
 }
 
+// letSignalsEnd gives the signals that are passed on their default effect in the kernel
+// itself, which the runtime's Stop leaves to a handler: one that runs while exec ends all
+// other threads would take the signal with it.
+func letSignalsEnd() {
+	ignored := inherited().ignored
+	for _, sig := range forwarded {
+		if !ignored.has(sig) {
+			_, _ = setAction(sig, &sigaction{sigDefault})
+		}
+	}
+}
+
 // unblock lets sig in on this thread.
 func unblock(sig syscall.Signal) {
 	var set unix.Sigset_t

@@ -21,6 +21,10 @@ func endBy(sig syscall.Signal) {
 	}
 }
 
+// letSignalsEnd would give the signals that are passed on their default effect in the
+// kernel itself.
+func letSignalsEnd() {}
+
 // withDefault calls fn with a signal that stops this process. The Go runtime has no
 // way to give sig its default effect, so that it is the one that cannot be caught.
 func withDefault(_ syscall.Signal, fn func(syscall.Signal)) { fn(unix.SIGSTOP) }

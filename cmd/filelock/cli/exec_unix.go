@@ -27,7 +27,10 @@ func shellCommand(text string) []string {
 // lookup returns the file to execute for a command's name, as execvp(3) finds it. An
 // empty element of PATH is the working directory.
 func lookup(name string) (string, error) {
-	if strings.Contains(name, "/") {
+	switch {
+	case name == "":
+		return "", &os.PathError{Op: "exec", Path: `""`, Err: errNotInPath}
+	case strings.Contains(name, "/"):
 		return name, nil // what is wrong with it, exec tells
 	}
 	path, set := os.LookupEnv("PATH")

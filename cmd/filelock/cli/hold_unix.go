@@ -3,13 +3,16 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
@@ -23,6 +26,9 @@ import (
 // lock. Until then the two are one job: a key reaches both.
 func hold(f *holdFlags, std streams) error {
 	if f.pid == 0 {
+		if isOrphan() {
+			return errors.New("the script that called this has ended: --pid names another process")
+		}
 		f.pid = callingScript()
 	}
 	s := notify()
@@ -52,19 +58,55 @@ func hold(f *holdFlags, std streams) error {
 		all, _ := io.ReadAll(report) // whatever ended it: nothing was reported
 		text <- all
 	}()
+	var got os.Signal // the first one of those that end a process
 	for {
 		select {
 		case sig := <-s.c:
+			if got == nil && fatal(sig) {
+				got = sig
+			}
 			_ = cmd.Process.Signal(sig)
 		case all := <-text:
-			var h holding
-			if json.Unmarshal(all, &h) == nil {
-				_, err := io.WriteString(std.out, h.script())
-				return exit(0, err)
+			s.stop()
+			if sig, ok := s.pending(fatal); ok && got == nil {
+				got = sig
 			}
-			return notHolding(cmd, std.out)
+			return holds(cmd, all, got, std.out)
 		}
 	}
+}
+
+// isOrphan reports whether the process that called this one is seen to have ended: who
+// takes orphans in is of another session, and would hold the lock for ever.
+func isOrphan() bool {
+	own, err := unix.Getsid(0)
+	parents, parentErr := unix.Getsid(os.Getppid())
+	leads := own == os.Getpid() // by setsid(1), which leaves the parent in its session
+	return err == nil && parentErr == nil && !leads && parents != own
+}
+
+// holds is the end of hold, after what the holder has reported. If a signal came, or
+// the script cannot be told, the holder gives the lock back: nobody would know of it.
+func holds(cmd *exec.Cmd, report []byte, got os.Signal, out io.Writer) error {
+	var h holding
+	switch {
+	case json.Unmarshal(report, &h) != nil:
+		return notHolding(cmd, out)
+	case got != nil:
+		return endHold(out, got, h.Holder.end())
+	}
+	if _, err := io.WriteString(out, h.script()); err != nil {
+		return exit(exitOS, errors.Join(err, h.Holder.end()))
+	}
+	return nil
+}
+
+// endHold ends this process, and the script's eval, by a signal.
+func endHold(out io.Writer, sig os.Signal, err error) error {
+	code := exitSignal + signalNumber(sig)
+	printFailure(out, code)
+	endBySignal(sig)
+	return exit(code, err)
 }
 
 // endHolder is what ends a holder.
@@ -78,13 +120,38 @@ func (f *holdFlags) holder() (*exec.Cmd, error) {
 	}
 	args := []string{os.Args[0], "holder", "--pid", strconv.Itoa(f.pid)}
 	f.given.Visit(func(flag *pflag.Flag) {
+		value := flag.Value.String()
+		if d, ok := flag.Value.(*seconds); ok && *d == 0 {
+			value = "0" // which has no text, as it is the default
+		}
 		if flag.Name != "target" && flag.Name != "pid" {
-			args = append(args, "--"+flag.Name+"="+flag.Value.String())
+			args = append(args, "--"+flag.Name+"="+value)
 		}
 	})
 	args = append(args, "--")
 	args = append(args, f.targets...)
-	return &exec.Cmd{Path: program, Args: args}, nil
+	// It learns of the tickets that the script has open by their names.
+	held := heldStill()
+	for _, path := range openTickets() {
+		if !slices.ContainsFunc(held, sameTicket(path)) {
+			held = append(held, path)
+		}
+	}
+	around := variable{envHeld, strings.Join(held, "\n")}
+	keepInherited()
+	return &exec.Cmd{Path: program, Args: args, Env: withVariables(os.Environ(), []variable{around})}, nil
+}
+
+// keepInherited keeps the files that this process has inherited from those that it
+// starts. The script means to end what they stand for by closing them, such as a lock of
+// flock(1) or a pipe, and the holder would go on.
+func keepInherited() {
+	open, _ := os.ReadDir("/dev/fd") // where that is not, some may be passed on
+	for _, e := range open {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // notHolding is the end of hold without the lock. The holder has said why. The script's
@@ -95,17 +162,10 @@ func notHolding(cmd *exec.Cmd, out io.Writer) error {
 	if err != nil && !errors.As(err, &failed) {
 		return exit(exitOS, err)
 	}
-	code := cmd.ProcessState.ExitCode()
-	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	signaled := ok && status.Signaled()
-	if signaled {
-		code = exitSignal + int(status.Signal())
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return endHold(out, status.Signal(), nil)
 	}
-	fmt.Fprintf(out, "(exit %d)\n", code)
-	if signaled {
-		endBySignal(status.Signal())
-	}
-	return exit(code, nil)
+	return exit(cmp.Or(cmd.ProcessState.ExitCode(), exitInternal), nil)
 }
 
 // keep is the holder: it takes the locks, reports, and keeps them until it is told to
@@ -117,43 +177,34 @@ func keep(f *holdFlags, std streams) (code int, err error) {
 	if err != nil {
 		return exitOS, fmt.Errorf("process %d: %w", f.pid, err)
 	}
-	// Until it has reported, it ends with the process that started it, or the script,
-	// as a job ends when its terminal goes.
+	caller := endOf(std.in)
+	// Until it has reported, it ends with that, or the script, as a job ends when its
+	// terminal goes.
 	var reported atomic.Bool
-	hangup := func() {
+	hangup := func(gone <-chan struct{}) {
+		<-gone
 		if !reported.Load() {
 			s.c <- unix.SIGHUP
 		}
 	}
-	go func() {
-		_, _ = io.Copy(io.Discard, std.in)
-		hangup()
-	}()
-	go func() {
-		<-script
-		hangup()
-	}()
+	go hangup(caller)
+	go hangup(script)
 	r := run{flags: &runFlags{lockFlags: f.lockFlags}, std: std, signals: s}
 	r.held, err = take(f.lockFlags, s, newNarrator(std.err, f.verbose, f.quiet))
 	if err != nil {
 		return r.notHeld(err)
 	}
-	h := holding{}
-	if h, err = r.holding(); err == nil {
-		reported.Store(true)
-		err = json.NewEncoder(std.out).Encode(h)
-	}
-	if err == nil {
-		err = detach()
-	}
-	if err != nil {
-		return exitOS, errors.Join(err, r.held.release())
+	if err := r.report(&reported); err != nil {
+		return r.notHeld(errors.Join(err, r.held.release()))
 	}
 	lost := r.held.lost()
 	for over := false; !over; {
 		select {
 		case sig := <-s.c:
-			over = fatal(sig)
+			over = fatal(sig) && (sig == endHolder || caller == nil)
+		case <-caller:
+			caller = nil
+			_, over = s.pending(func(sig os.Signal) bool { return sig == endHolder })
 		case <-script:
 			over = true
 		case <-lost:
@@ -170,13 +221,61 @@ func keep(f *holdFlags, std streams) (code int, err error) {
 	return 0, nil
 }
 
+// report leaves the script's job and tells what is held.
+//
+// A key of the terminal reaches this process and its caller alike, and only the caller
+// can tell the script. So it is the caller who decides whether a key came too late:
+//
+//  1. This process leaves the job: keys do not reach it any more.
+//  2. One that came before ends it here, and nothing is reported.
+//  3. It reports. Of what comes while the caller lives, nothing ends it but endHolder:
+//     it may have been sent before 1.
+//  4. If the caller has got a signal, it sends endHolder, and else prints, and ends.
+func (r *run) report(reported *atomic.Bool) error {
+	h, err := r.holding()
+	if err != nil {
+		return err
+	}
+	null, err := leaveJob() // 1
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	if sig, ok := r.signals.pending(fatal); ok {
+		return signalError{sig} // 2
+	}
+	reported.Store(true)
+	if err := json.NewEncoder(r.std.out).Encode(h); err != nil { // 3
+		return err
+	}
+	// The caller waits for the end of the pipe that is the standard output, and the
+	// standard error is the script's.
+	for _, fd := range []int{1, 2} {
+		if err := duplicate(fdOf(null), fd); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOf returns a channel that is closed at the end of the leash: the process that has
+// started this one is gone.
+func endOf(leash io.Reader) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, leash)
+	}()
+	return ended
+}
+
 // holding describes the locks that r has taken.
 func (r *run) holding() (h holding, err error) {
 	self, err := liveness.Self()
 	if err != nil {
 		return h, err
 	}
-	h.Holder, h.Variables = holder{self.PID, self.Start}, map[string]string{}
+	h.Holder, h.Variables = holder{self.PID, self.Start}, map[string][]byte{}
 	var tickets []string
 	for _, l := range r.held.locks {
 		w, err := r.witness(l)
@@ -187,25 +286,22 @@ func (r *run) holding() (h holding, err error) {
 		w.Close()
 	}
 	for _, v := range r.held.variables(tickets) {
-		h.Variables[v.name] = v.value
+		h.Variables[v.name] = []byte(v.value)
 	}
 	return h, nil
 }
 
-// detach leaves the terminal, the job and the directory of the script.
-func detach() error {
-	// The script waits for the end of the pipe that is the standard output.
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	for fd := range 3 {
-		if err := duplicate(fdOf(null), fd); err != nil {
-			return err
-		}
+// leaveJob leaves the terminal, the job and the directory of the script, and returns what
+// is to take the place of its streams.
+func leaveJob() (null *os.File, err error) {
+	if null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return nil, err
 	}
 	// It leads no group, as a child of one in a job. In case it does, it has none to leave.
 	_, _ = unix.Setsid()
-	return os.Chdir("/")
+	if err := os.Chdir("/"); err != nil {
+		null.Close()
+		return nil, err
+	}
+	return null, nil
 }

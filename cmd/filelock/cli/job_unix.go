@@ -184,16 +184,22 @@ func (j *job) continuedWithin(d time.Duration) bool {
 
 // resume continues the command, in the foreground if that is where this job is.
 func (j *job) resume() {
+	if j.tty.ours() {
+		j.given = false // who stopped this process alone has had the shell take it
+	}
 	if j.interactive && !j.given && j.tty.ours() {
 		j.given = j.tty.give(j.pid)
 	}
 	j.send(unix.SIGCONT)
 }
 
-// takeBack makes filelock's job the foreground again, after the command.
+// takeBack makes filelock's job the foreground again, after the command. If a shell has
+// the terminal by now, since it saw this process stopped, it keeps that.
 func (j *job) takeBack() {
 	if j.given {
-		j.tty.give(j.tty.own)
+		if group := j.tty.foreground(); group == j.pid || unix.Kill(-group, 0) == unix.ESRCH {
+			j.tty.give(j.tty.own)
+		}
 		j.given = false
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/filelock-go/filelock"
 )
@@ -25,10 +24,9 @@ type liveLine struct {
 	stop  chan struct{}
 	idle  sync.WaitGroup
 
-	mu    sync.Mutex
-	wait  filelock.Wait
-	news  chan struct{}
-	shown bool
+	mu   sync.Mutex
+	wait filelock.Wait
+	news chan struct{}
 }
 
 func newLiveLine(out *os.File) *liveLine {
@@ -47,7 +45,8 @@ func (l *liveLine) show(w filelock.Wait) {
 	l.begun.Do(func() { l.idle.Go(l.draw) })
 }
 
-// draw draws the line, again and again, until stop is closed.
+// draw draws the line, again and again, until stop is closed. Then it takes the line away.
+// What is in the background leaves the terminal to others.
 func (l *liveLine) draw() {
 	select {
 	case <-time.After(liveAfter):
@@ -56,45 +55,37 @@ func (l *liveLine) draw() {
 	}
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
+	shown := false
 	for {
-		// What is in the background leaves the terminal to others.
 		if inForeground() {
 			l.mu.Lock()
 			text := liveText(l.wait, time.Since(l.wait.Since))
 			l.mu.Unlock()
 			// A line that is wider than the terminal could not be taken back.
-			fmt.Fprint(l.out, "\r", shorten(text, columns(l.out)-1), "\x1b[K")
-			l.shown = true
+			fmt.Fprint(l.out, "\r", fitting(text, l.out), "\x1b[K")
+			shown = true
 		}
 		select {
 		case <-tick.C:
 		case <-l.news:
 		case <-l.stop:
+			if shown && inForeground() {
+				fmt.Fprint(l.out, "\r\x1b[K")
+			}
 			return
 		}
 	}
 }
 
-// clear ends the drawing and takes the line away.
+// clear ends the drawing, and returns when the line has been taken away.
 func (l *liveLine) clear() {
 	close(l.stop)
 	l.begun.Do(func() {}) // none begins any more
-	l.idle.Wait()
-	if l.shown {
-		fmt.Fprint(l.out, "\r\x1b[K")
-	}
+	briefly(l.idle.Wait)
 }
 
 func liveText(w filelock.Wait, waited time.Duration) string {
 	// What is shortest comes first: a narrow terminal shows no more.
 	return fmt.Sprintf("waiting %v for %s, position %d: %s", waited.Truncate(time.Second),
 		printable(filepath.Base(w.Path)), w.Position, holderOf(w.Holder))
-}
-
-// shorten cuts text to so many columns, if there are any.
-func shorten(text string, columns int) string {
-	if columns <= 0 || utf8.RuneCountInString(text) <= columns {
-		return text
-	}
-	return string([]rune(text)[:columns-1]) + "…"
 }

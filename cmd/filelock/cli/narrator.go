@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
 )
 
 // narrator tells people what a command does about a lock: in sentences with
@@ -72,7 +73,7 @@ func holderOf(t filelock.Ticket) string {
 	}
 	var of []string
 	if t.Command != "" {
-		of = append(of, printable(t.Command))
+		of = append(of, overview.Command(t.Command))
 	}
 	if t.User != "" {
 		of = append(of, "user "+printable(t.User))

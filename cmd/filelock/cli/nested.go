@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/filelock-go/filelock"
 )
@@ -17,7 +19,7 @@ var errNested = errors.New("this very command runs under that lock")
 //
 // That it is around is known from the environment, and, where that was cleared, from
 // the tickets that this process has open: it holds those locks itself, as an heir.
-func refuseNested(f *lockFlags) error {
+func refuseNested(ctx context.Context, f *lockFlags) error {
 	around := append(heldAround(), openTickets()...)
 	if len(around) == 0 {
 		return nil
@@ -27,8 +29,11 @@ func refuseNested(f *lockFlags) error {
 		opts = append(opts, filelock.WithQueueDir(f.queueDir))
 	}
 	for _, target := range f.targets {
-		q, err := filelock.Inspect(target, opts...)
-		if err != nil {
+		q, err := answered(ctx, target, func() (filelock.Queue, error) { return filelock.Inspect(target, opts...) })
+		switch {
+		case errors.Is(err, filelock.ErrUnanswered):
+			return err
+		case err != nil:
 			continue // what is wrong with it, taking it tells
 		}
 		for _, t := range q.Tickets {
@@ -42,8 +47,11 @@ func refuseNested(f *lockFlags) error {
 }
 
 // sameTicket compares tickets by their names, which are never used again: the
-// directory may have several paths.
+// directory may have several paths. Of a target's name with line breaks only what
+// follows the last one counts, as the environment has one path a line.
 func sameTicket(path string) func(string) bool {
-	name := filepath.Base(path)
-	return func(other string) bool { return filepath.Base(other) == name }
+	name := lastLine(filepath.Base(path))
+	return func(other string) bool { return lastLine(filepath.Base(other)) == name }
 }
+
+func lastLine(text string) string { return text[strings.LastIndexByte(text, '\n')+1:] }

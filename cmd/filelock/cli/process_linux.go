@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,11 +36,15 @@ func watchProcess(pid int) (<-chan struct{}, error) {
 	return ended, nil
 }
 
-// callingScript is the process of the shell that called this one. It is the parent or,
-// where that is a subshell, the shell that this was forked from: what was not executed
-// anew has the same random place in memory.
+// callingScript is the process of the shell that called this one: the one that reads
+// what this one prints, or else the parent, which may be a timeout(1) that ends with this
+// one. Where that is a subshell, it is the shell that this was forked from: what was not
+// executed anew has the same random place in memory.
 func callingScript() int {
 	pid := os.Getppid()
+	if reader, ok := outputsReader(pid); ok {
+		pid = reader
+	}
 	for {
 		parent, err := parentOf(pid)
 		if err != nil || parent <= 1 {
@@ -53,6 +59,36 @@ func callingScript() int {
 		}
 		pid = parent
 	}
+}
+
+// outputsReader looks among a process and those it descends from for the one that reads
+// the pipe which is this process's standard output.
+func outputsReader(pid int) (reader int, ok bool) {
+	pipe, err := os.Readlink("/proc/self/fd/1")
+	if err != nil || !strings.HasPrefix(pipe, "pipe:") {
+		return 0, false
+	}
+	for ; err == nil && pid > 0; pid, err = parentOf(pid) {
+		if reads(pid, pipe) {
+			return pid, true
+		}
+	}
+	return 0, false
+}
+
+// reads reports whether a process is seen to have a file open for reading.
+func reads(pid int, file string) bool {
+	fds := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, _ := os.ReadDir(fds)
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		const readable = 0o400 // as the link's permission tells
+		to, err := os.Readlink(fds + e.Name())
+		if err != nil || to != file {
+			return false
+		}
+		info, err := os.Lstat(fds + e.Name())
+		return err == nil && info.Mode().Perm()&readable != 0
+	})
 }
 
 func parentOf(pid int) (int, error) {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +21,7 @@ import (
 
 const reapLong = `Reap removes the tickets of dead owners from the queue of TARGET, and shows which
 and why. Nobody needs to call it: whoever waits does the same. A proof may take a
-second.
+second. A filesystem that does not answer is given up after eight seconds.
 
 With --force it removes one ticket whose owner is not known to be dead: TICKET is
 the ticket's file, as "filelock status --json" has it under path, its name, or that
@@ -64,11 +66,11 @@ func newReap() *cobra.Command {
 			case forced && f.force == "":
 				return errors.New("--force: which TICKET?")
 			case forced:
-				return f.evict(streamsOf(cmd), args[0])
+				return f.evict(cmd.Context(), streamsOf(cmd), args[0])
 			case f.yes:
 				return errors.New("--yes is for --force")
 			}
-			return f.reap(streamsOf(cmd), args[0])
+			return f.reap(cmd.Context(), streamsOf(cmd), args[0])
 		},
 	}
 	set := cmd.Flags()
@@ -79,12 +81,14 @@ func newReap() *cobra.Command {
 	return cmd
 }
 
-func (f *reapFlags) reap(std streams, target string) error {
-	look := filelock.Reap
+func (f *reapFlags) reap(ctx context.Context, std streams, target string) error {
+	var tickets []filelock.Ticket
+	var err error
 	if f.dryRun {
-		look = dead
+		tickets, err = dead(ctx, target, f.options()...)
+	} else {
+		tickets, err = filelock.Reap(target, f.options()...)
 	}
-	tickets, err := look(target, f.options()...)
 	if tableErr := table(std.out, tickets...); err == nil {
 		return tableErr
 	}
@@ -92,8 +96,8 @@ func (f *reapFlags) reap(std streams, target string) error {
 }
 
 // dead returns the tickets whose owners one look shows to be dead.
-func dead(target string, opts ...filelock.Option) ([]filelock.Ticket, error) {
-	q, err := filelock.Inspect(target, opts...)
+func dead(ctx context.Context, target string, opts ...filelock.Option) ([]filelock.Ticket, error) {
+	q, err := inspect(ctx, target, opts...)
 	return slices.DeleteFunc(q.Tickets, func(t filelock.Ticket) bool { return t.State != filelock.Dead }), err
 }
 
@@ -107,8 +111,8 @@ func table(out io.Writer, tickets ...filelock.Ticket) error {
 }
 
 // evict removes one ticket on the user's word.
-func (f *reapFlags) evict(std streams, target string) error {
-	q, err := filelock.Inspect(target, f.options()...)
+func (f *reapFlags) evict(ctx context.Context, std streams, target string) error {
+	q, err := inspect(ctx, target, f.options()...)
 	if err != nil {
 		return lookFailed(err)
 	}
@@ -180,12 +184,11 @@ func ask(std streams, t filelock.Ticket) error {
 		return err
 	}
 	fmt.Fprintf(std.err, "%s\nRemove it? [yes/no] ", known(t))
-	var answer string
-	if _, err := fmt.Fscanln(in, &answer); err != nil && answer == "" {
-		fmt.Fprintln(std.err)
-		return exit(exitDeclined, errors.New("nothing was removed"))
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(std.err) // no key has ended the line
 	}
-	if answer != "yes" {
+	if strings.TrimSpace(answer) != "yes" {
 		return exit(exitDeclined, errors.New("nothing was removed"))
 	}
 	return nil

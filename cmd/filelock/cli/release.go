@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,15 +23,17 @@ func newRelease() *cobra.Command {
 		Long: `Release ends the processes by which "filelock hold" holds locks for this script, and
 so gives back those locks: all, or those of the TARGETs. It returns when they are free.
 
-Exit code: 0, or 71 if a lock was not held any more, or cannot be given back; 64 if
-nothing was ever held.`,
-		RunE: func(_ *cobra.Command, targets []string) error { return release(targets, f.options()) },
+Exit code: 0, or 71 if none of the locks was held any more, or one cannot be given back;
+64 if nothing was ever held.`,
+		RunE: func(cmd *cobra.Command, targets []string) error {
+			return release(cmd.Context(), targets, f.options())
+		},
 	}
 	f.define(cmd.Flags())
 	return cmd
 }
 
-func release(targets []string, opts []filelock.Option) error {
+func release(ctx context.Context, targets []string, opts []filelock.Option) error {
 	var holders []holder
 	for _, line := range lines(os.Getenv(envHolder)) {
 		h, err := parseHolder(line)
@@ -44,7 +47,7 @@ func release(targets []string, opts []filelock.Option) error {
 	}
 	if len(targets) > 0 {
 		var err error
-		if holders, err = holdersOf(targets, holders, opts); err != nil {
+		if holders, err = holdersOf(ctx, targets, holders, opts); err != nil {
 			return err
 		}
 	}
@@ -65,15 +68,18 @@ func release(targets []string, opts []filelock.Option) error {
 	return nil
 }
 
-// holdersOf returns those of holders who hold one of the targets.
-func holdersOf(targets []string, holders []holder, opts []filelock.Option) (of []holder, err error) {
+// holdersOf returns those of holders who hold one of the targets: the tickets are those
+// that the script was told of, since on another host a process may have the same pid.
+func holdersOf(ctx context.Context, targets []string, holders []holder, opts []filelock.Option) (of []holder, err error) {
 	for _, target := range targets {
-		q, err := filelock.Inspect(target, opts...)
+		q, err := inspect(ctx, target, opts...)
 		if err != nil {
 			return nil, lookFailed(err)
 		}
 		i := slices.IndexFunc(holders, func(h holder) bool {
-			return slices.ContainsFunc(q.Tickets, func(t filelock.Ticket) bool { return t.PID == h.PID && t.State != filelock.Dead })
+			return slices.ContainsFunc(q.Tickets, func(t filelock.Ticket) bool {
+				return t.PID == h.PID && t.State != filelock.Dead && slices.ContainsFunc(heldAround(), sameTicket(t.Path))
+			})
 		})
 		if i < 0 {
 			return nil, exit(exitOS, fmt.Errorf("%s is not held for this script", printable(q.Path)))

@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,22 +57,37 @@ func (r *run) all() (code int, err error) {
 	if err != nil {
 		return r.notHeld(err)
 	}
+	return r.work(say)
+}
+
+// work runs the command under the locks that were taken.
+func (r *run) work(say *narrator) (int, error) {
 	tickets, drop, err := r.bequest()
 	if err != nil {
-		code, err := r.notHeld(err)
-		return code, errors.Join(err, r.held.release())
+		return r.notHeld(errors.Join(err, r.held.release()))
 	}
 	defer drop()
 	env := withVariables(os.Environ(), r.held.variables(tickets))
 	if r.flags.exec {
-		err := become(r.argv(), env)
-		return exitUnavailable, errors.Join(cannotRun(err), r.held.release())
+		return r.become(env)
 	}
 	ending, err := r.command(env, drop, say)
 	if err != nil {
 		return exitUnavailable, errors.Join(cannotRun(err), r.held.release())
 	}
 	return r.finish(ending, say)
+}
+
+// become makes this process the command. From now on signals have their usual effect:
+// one that came before, and would be forgotten, ends this process here.
+func (r *run) become(env []string) (int, error) {
+	letSignalsEnd()
+	r.signals.stop()
+	if sig, ok := r.signals.pending(fatal); ok {
+		return r.notHeld(errors.Join(signalError{sig}, r.held.release()))
+	}
+	err := become(r.argv(), env)
+	return exitUnavailable, errors.Join(cannotRun(err), r.held.release())
 }
 
 func cannotRun(err error) error { return fmt.Errorf("cannot run the command: %w", err) }
@@ -98,7 +111,7 @@ type ending struct {
 func (r *run) notHeld(err error) (int, error) {
 	var got signalError
 	if errors.As(err, &got) {
-		r.flags.sayBusy(r.std.err, err)
+		briefly(func() { r.flags.sayBusy(r.std.err, err) })
 		endBySignal(got.Signal)
 		return exitSignal + got.number(), nil
 	}
@@ -124,7 +137,7 @@ func (r *run) finish(e ending, say *narrator) (int, error) {
 		return exitLost, failed
 	case e.signal != nil:
 		if failed != nil {
-			fmt.Fprintln(r.std.err, message(failed))
+			briefly(func() { fmt.Fprintln(r.std.err, message(failed)) })
 		}
 		endBySignal(e.signal)
 		return exitSignal + signalNumber(e.signal), nil
@@ -151,12 +164,4 @@ func codeOf(err error) int {
 	default:
 		return exitInternal
 	}
-}
-
-// tryLimit is how long -n waits for a filesystem that does not answer.
-const tryLimit = 8 * time.Second
-
-// unanswered is what open and witness fail with when ctx ends them.
-func unanswered(ctx context.Context, what string) error {
-	return fmt.Errorf("%s: %w: %w", what, filelock.ErrUnanswered, context.Cause(ctx))
 }

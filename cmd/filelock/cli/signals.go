@@ -9,6 +9,7 @@ import (
 // signals receives those that this process was not told to ignore.
 type signals struct{ c chan os.Signal }
 
+// stop gives signals their usual effect again.
 func (s *signals) stop() { signal.Stop(s.c) }
 
 // context returns a context that ends with the first signal of those that end a
@@ -33,6 +34,30 @@ func (s *signals) context() (ctx context.Context, stop func()) {
 		close(over)
 		<-idle
 	}
+}
+
+// pending returns the first of those wanted that have come by now, and forgets all
+// before it.
+func (s *signals) pending(wanted func(os.Signal) bool) (os.Signal, bool) {
+	settle()
+	for {
+		select {
+		case sig := <-s.c:
+			if wanted(sig) {
+				return sig, true
+			}
+		default:
+			return nil, false
+		}
+	}
+}
+
+// settle returns when the signals that have come are in the channels that they are for:
+// the Go runtime takes its time, and Stop of any channel waits for that.
+func settle() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, harmless)
+	signal.Stop(c)
 }
 
 // signalError is why a wait, or the command, ended when a signal came. It matches

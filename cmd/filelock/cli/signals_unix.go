@@ -10,6 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// harmless is a signal that nobody is ended by, nor told of.
+const harmless = unix.SIGURG
+
+// endings are the signals by which people and systems end a process.
+var endings = []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM}
+
 // notify begins to receive the signals that are passed on. Those that were ignored
 // when this process began stay so, as under nohup(1), for it and for the command;
 // those that were blocked stay pending, for whoever unblocks them.

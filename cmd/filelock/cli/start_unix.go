@@ -41,9 +41,9 @@ func (r *run) command(env []string, drop func(), say *narrator) (ending, error) 
 	var e ending
 	if !ended {
 		e.lost = true
-		say.lost(j.pid)
 		j.send(unix.SIGTERM)
 		j.send(unix.SIGCONT)
+		briefly(func() { say.lost(j.pid) })
 		if status, ended = j.attend(nil, time.After(killGrace)); !ended {
 			_ = unix.Kill(-j.pid, unix.SIGKILL)
 			status, _ = j.attend(nil, nil)

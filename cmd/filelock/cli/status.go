@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -118,9 +117,7 @@ func (f *statusFlags) print(out io.Writer, o overview.Overview) error {
 	case f.quiet:
 		return nil
 	case f.json:
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(o)
+		return writeJSON(out, o)
 	}
 	shown := o
 	shown.Queues = nil
@@ -165,7 +162,13 @@ func watch(cmd *cobra.Command, look func(context.Context) overview.Overview, int
 	if !ok1 || !ok2 || !live.IsTerminal(in) || !live.IsTerminal(out) {
 		return errors.New("--watch needs a terminal")
 	}
-	if err := live.Watch(cmd.Context(), in, out, look, interval); err != nil {
+	ctx, stop := ended(cmd.Context())
+	defer stop()
+	if err := live.Watch(ctx, in, out, look, interval); err != nil {
+		var got endedBy
+		if errors.As(context.Cause(ctx), &got) {
+			return exit(exitSignal+got.number(), nil)
+		}
 		return exit(exitOS, err)
 	}
 	return nil

@@ -20,32 +20,23 @@ func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = unix.SIGKILL }
 // end this process with the lock in its hands.
 func spareThreads() {
 	const spare = 6
-	var r, w [spare]int
-	var blocked, done sync.WaitGroup
-	n := 0
-	for ; n < spare; n++ {
-		var p [2]int
-		if unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
-			break
-		}
-		r[n], w[n] = p[0], p[1]
+	var p [2]int
+	if unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
+		return
 	}
-	for i := range n {
+	var blocked, done sync.WaitGroup
+	for range spare {
 		blocked.Add(1)
 		done.Go(func() {
 			blocked.Done()
 			var b [1]byte
-			_, _ = unix.Read(r[i], b[:]) // keeps its thread until the pipe is closed
+			_, _ = unix.Read(p[0], b[:]) // keeps its thread until the pipe is closed
 		})
 	}
 	blocked.Wait()
-	for i := range n {
-		unix.Close(w[i])
-	}
+	unix.Close(p[1])
 	done.Wait()
-	for i := range n {
-		unix.Close(r[i])
-	}
+	unix.Close(p[0])
 }
 
 // duplicate makes the number to another one of from.

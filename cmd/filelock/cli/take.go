@@ -19,9 +19,6 @@ type held struct {
 
 // take takes the locks. A signal ends the wait: the error then matches signalError.
 func take(f *lockFlags, s *signals, say *narrator) (*held, error) {
-	if err := refuseNested(f); err != nil {
-		return nil, err
-	}
 	ctx, stop := s.context()
 	began := time.Now()
 	h, err := f.take(ctx, say)
@@ -44,8 +41,11 @@ func (f *lockFlags) take(ctx context.Context, say *narrator) (*held, error) {
 		limited, cancel = context.WithTimeoutCause(ctx, limit, filelock.ErrTimeout)
 		defer cancel()
 	}
+	if err := refuseNested(limited, f); err != nil {
+		return nil, err
+	}
 	for _, target := range f.targets {
-		l, err := open(limited, target, opts)
+		l, err := answered(limited, target, func() (*filelock.FileLock, error) { return filelock.New(target, opts...) })
 		if err != nil {
 			return nil, err
 		}
@@ -68,26 +68,6 @@ func (f *lockFlags) limit() time.Duration {
 		return tryLimit
 	}
 	return time.Duration(f.wait)
-}
-
-// open makes a lock, unless ctx is done first: to find the target takes calls that a
-// dead server does not answer.
-func open(ctx context.Context, target string, opts []filelock.Option) (*filelock.FileLock, error) {
-	type result struct {
-		lock *filelock.FileLock
-		err  error
-	}
-	made := make(chan result, 1)
-	go func() {
-		l, err := filelock.New(target, opts...)
-		made <- result{l, err}
-	}()
-	select {
-	case m := <-made:
-		return m.lock, m.err
-	case <-ctx.Done():
-		return nil, unanswered(ctx, target)
-	}
 }
 
 func (f *lockFlags) acquire(ctx context.Context, locks []*filelock.FileLock) (release func() error, err error) {

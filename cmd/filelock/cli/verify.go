@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +50,8 @@ Exit code:
      1  not safe
     64  wrong usage
     66  DIR does not exist
-    71  the system refused something, or others did not come: there is no verdict`
+    71  the system refused something, or others did not come: there is no verdict, or it
+        could not be written`
 
 // verifyFlags are the arguments of "filelock verify".
 type verifyFlags struct {
@@ -100,8 +100,8 @@ func (f *verifyFlags) check() error {
 		return errors.New("--time: want more than zero")
 	case f.hold <= 0:
 		return errors.New("--hold: want more than zero")
-	case f.processes < 1 || f.processes > 256:
-		return errors.New("--processes: want 1 to 256")
+	case f.processes < 1 || f.processes > verify.MostProcesses:
+		return fmt.Errorf("--processes: want 1 to %d", verify.MostProcesses)
 	case f.hosts < 1 || f.hosts > 64:
 		return errors.New("--hosts: want 1 to 64")
 	case f.key != "" && (len(f.key) < 8 || strings.ContainsAny(f.key, "/ \t\n")):
@@ -151,21 +151,21 @@ func (f *verifyFlags) run(cmd *cobra.Command, dir string) error {
 
 // tell prints and draws the report, and returns what to end with.
 func (f *verifyFlags) tell(out io.Writer, r verify.Report) error {
+	var undrawn error
 	if f.svg != "" && r.Contenders != nil {
-		if err := draw(f.svg, timeline(r).Draw); err != nil {
-			return exit(exitOS, err)
-		}
+		undrawn = draw(f.svg, timeline(r).Draw)
 	}
 	if f.json {
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(r); err != nil {
+		if err := writeJSON(out, r); err != nil {
 			return exit(exitOS, err)
 		}
 	} else if err := describe(out, r); err != nil {
 		return exit(exitOS, err)
 	}
-	if r.Verdict == verify.NotSafe {
+	switch {
+	case undrawn != nil:
+		return exit(exitOS, undrawn)
+	case r.Verdict == verify.NotSafe:
 		return exit(exitNotSafe, nil)
 	}
 	return nil

@@ -24,7 +24,7 @@ func describe(out io.Writer, r verify.Report) error {
 	fmt.Fprintf(w, "%s: %s, %s\n\n", printable(r.Dir), printable(r.Filesystem), kernels)
 	fmt.Fprintln(w, "PROPERTY\tGRADE\tBETWEEN\tRESULT")
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Property, f.Grade, printable(f.Between), overview.Line(f.Result))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(f.Property), printable(string(f.Grade)), printable(f.Between), overview.Line(f.Result))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -79,8 +79,22 @@ func timeline(r verify.Report) chart.Timeline {
 	return t
 }
 
-// draw makes a picture in a file, or leaves what was there.
+// draw makes a picture in a file, or leaves what was there. What is no regular file, such
+// as /dev/stdout, is written to and not replaced.
 func draw(file string, picture func(io.Writer) error) error {
+	switch info, err := os.Stat(file); {
+	case err != nil: // most likely there is none
+	case !info.Mode().IsRegular():
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(picture(f), f.Close())
+	default:
+		if real, err := filepath.EvalSymlinks(file); err == nil {
+			file = real // a link stays one
+		}
+	}
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
 		return err

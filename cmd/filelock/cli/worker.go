@@ -57,17 +57,22 @@ func (e endedBy) number() int {
 }
 
 // ended returns a context that ends when a signal asks for that, so that what was begun
-// can be cleaned up.
+// can be cleaned up. A second one ends this process at once.
 func ended(ctx context.Context) (context.Context, func()) {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, s := range endings {
+		if !signal.Ignored(s) { // as by nohup
+			signal.Notify(signals, s)
+		}
+	}
 	go func() {
 		select {
 		case s := <-signals:
+			signal.Stop(signals)
 			cancel(endedBy{s})
 		case <-ctx.Done():
 		}

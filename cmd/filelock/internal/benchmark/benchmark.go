@@ -77,6 +77,9 @@ type Options struct {
 // else its error says so.
 func Run(ctx context.Context, o Options) (r Report, err error) {
 	r = Report{Dir: o.Dir, System: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
+	if _, err := os.Stat(o.Dir); err != nil {
+		return r, err
+	}
 	var id [4]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return r, err

@@ -24,7 +24,8 @@ func Watch(ctx context.Context, in, out *os.File, look func(context.Context) ove
 	looking, stop := context.WithCancel(ctx)
 	defer stop()
 	m := model{look: func() overview.Overview { return look(looking) }, interval: interval, now: time.Now}
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen()).Run()
+	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithoutSignalHandler(),
+		tea.WithInput(in), tea.WithOutput(out), tea.WithAltScreen()).Run()
 	return err
 }
 

@@ -7,6 +7,8 @@ package lyingfs
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +27,12 @@ const (
 	LyingLocks = "lying-locks"
 	// Full: nothing can be created.
 	Full = "full"
+	// Silent: nothing is answered while the source has a file named Silence.
+	Silent = "silent"
 )
+
+// Silence is the name of the file that makes a Silent one so.
+const Silence = "silence"
 
 // age is how old stale listings are, and unit what truncated times are cut to.
 const (
@@ -37,7 +44,7 @@ const (
 // for a filesystem that is honest.
 func Mount(source, dir, lie string) (*fuse.Server, error) {
 	switch lie {
-	case "", StaleListings, TruncatedTimes, LyingLocks, Full:
+	case "", StaleListings, TruncatedTimes, LyingLocks, Full, Silent:
 	default:
 		return nil, fmt.Errorf("there is no lie %q", lie)
 	}
@@ -65,6 +72,21 @@ type node struct {
 	old    []fuse.DirEntry
 }
 
+// answer returns when there may be an answer, or the asking process is about to end.
+func (n *node) answer(ctx context.Context) syscall.Errno {
+	for n.lie == Silent {
+		if _, err := os.Lstat(filepath.Join(n.RootData.Path, Silence)); err != nil {
+			break
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return syscall.EINTR
+		}
+	}
+	return 0
+}
+
 // WrapChild has what is found below lie, too.
 func (n *node) WrapChild(context.Context, fs.InodeEmbedder) fs.InodeEmbedder {
 	return &node{LoopbackNode: fs.LoopbackNode{RootData: n.RootData}, lie: n.lie}
@@ -86,6 +108,9 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if n.lie == Full {
 		return nil, nil, 0, syscall.ENOSPC
 	}
+	if err := n.answer(ctx); err != 0 {
+		return nil, nil, 0, err
+	}
 	inode, h, f, err := n.LoopbackNode.Create(ctx, name, flags, mode, out)
 	n.cut(&out.Attr)
 	return inode, h, f, err
@@ -93,6 +118,9 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // Readdir lists the directory. The loopback's own OpendirHandle would be asked first.
 func (n *node) Readdir(ctx context.Context) (fs.DirStream, syscall.Errno) {
+	if err := n.answer(ctx); err != 0 {
+		return nil, err
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.lie == StaleListings && time.Since(n.listed) < age {
@@ -145,12 +173,18 @@ func (n *node) cut(a *fuse.Attr) {
 }
 
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if err := n.answer(ctx); err != 0 {
+		return nil, err
+	}
 	inode, err := n.LoopbackNode.Lookup(ctx, name, out)
 	n.cut(&out.Attr)
 	return inode, err
 }
 
 func (n *node) Getattr(ctx context.Context, f fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if err := n.answer(ctx); err != 0 {
+		return err
+	}
 	err := n.LoopbackNode.Getattr(ctx, f, out)
 	n.cut(&out.Attr)
 	return err

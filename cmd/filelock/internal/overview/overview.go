@@ -91,7 +91,7 @@ func OfMachine(ctx context.Context) Overview {
 	}
 	slices.SortFunc(queues, waitfor.Queue.Compare)
 	for _, q := range queues {
-		o.add(inspect(ctx, q.Target()))
+		o.addSeen(inspect(ctx, q.Target()))
 	}
 	for _, q := range elsewhere {
 		o.add(q)
@@ -102,6 +102,14 @@ func OfMachine(ctx context.Context) Overview {
 func (o *Overview) add(q Queue) {
 	o.Queues = append(o.Queues, q)
 	o.Held = o.Held || q.Held
+}
+
+// addSeen adds a queue that somebody was seen in, unless it has gone with its directory
+// since then: what nobody has named is not missed.
+func (o *Overview) addSeen(q Queue) {
+	if !errors.Is(q.Err, os.ErrNotExist) {
+		o.add(q)
+	}
 }
 
 func (o *Overview) addDir(ctx context.Context, dir string) {

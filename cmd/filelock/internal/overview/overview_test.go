@@ -122,6 +122,10 @@ func TestOfErrors(t *testing.T) {
 	require.NoError(t, o.Queues[1].Err)
 	require.False(t, o.Held)
 
+	for _, q := range o.Queues {
+		o.addSeen(q)
+	}
+	require.Len(t, o.Queues, 3, "one that has gone with its directory is no error to who did not name it")
 }
 
 // TestWithin: whoever wants no answer any more does not wait for one.
@@ -154,4 +158,15 @@ func TestTable(t *testing.T) {
 		require.Contains(t, lines[1], want)
 	}
 	require.Contains(t, lines[2], now.AddDate(0, 0, -3).Local().Format(time.DateOnly), "of another day")
+}
+
+// TestTicketJSON: a ticket of any time can be shown.
+func TestTicketJSON(t *testing.T) {
+	for _, sec := range []int64{1 << 40, -1 << 40, 253402300799, -62135596800, 1} {
+		shown := newTicket(filelock.Ticket{Queued: time.Unix(sec, 0)}, 1, false)
+		_, err := json.Marshal(shown)
+		require.NoError(t, err)
+		require.NotEmpty(t, Table([]Ticket{shown}, time.Now()))
+	}
+	require.Equal(t, int64(1), newTicket(filelock.Ticket{Queued: time.Unix(1, 0)}, 1, false).Queued.Unix())
 }

@@ -85,12 +85,16 @@ func (t Ticket) kind() string {
 }
 
 func (t Ticket) command() string {
-	text := t.Command
+	if t.Process != nil && t.Process.PID != t.PID {
+		return fmt.Sprintf("pid %d: %s", t.Process.PID, Command(t.Command))
+	}
+	return Command(t.Command)
+}
+
+// Command is a command line as it is shown: the beginning of it.
+func Command(text string) string {
 	if utf8.RuneCountInString(text) > mostCommand {
 		text = string([]rune(text)[:mostCommand]) + "…"
-	}
-	if t.Process != nil && t.Process.PID != t.PID {
-		return fmt.Sprintf("pid %d: %s", t.Process.PID, Quote(text))
 	}
 	return Quote(text)
 }

@@ -7,6 +7,20 @@ import (
 	"github.com/filelock-go/filelock"
 )
 
+// writable is a time that JSON can hold: years have four digits there, and a file's time,
+// which anybody may set who may write in the directory, may have more.
+func writable(t time.Time) time.Time {
+	var first time.Time
+	last := time.Date(9999, 12, 30, 0, 0, 0, 0, time.UTC) // in any time zone
+	switch {
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t
+}
+
 // Phase says in one word where a contender is on its way.
 type Phase string
 
@@ -54,7 +68,7 @@ type Ticket struct {
 func newTicket(t filelock.Ticket, position int, behind bool) Ticket {
 	s := Ticket{
 		Position: position, Kind: "exclusive", Host: t.Host, PID: t.PID, User: t.User, Command: t.Command, Label: t.Label,
-		Queued: t.Queued, Verdict: t.State.String(), Reason: t.Reason, Guarded: t.Guarded, Plain: t.Plain, Path: t.Path,
+		Queued: writable(t.Queued), Verdict: t.State.String(), Reason: t.Reason, Guarded: t.Guarded, Plain: t.Plain, Path: t.Path,
 		Stopped: t.Stopped,
 	}
 	if t.Shared {

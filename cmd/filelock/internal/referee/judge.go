@@ -42,6 +42,7 @@ type Score struct {
 	// the first of one who was in line by then: both with the way to the referee.
 	Waits, Handoffs []time.Duration
 	Failures        []string
+	Vanished        int      // contenders that ended before they had done what they had to
 	Spans           [][]Span // of each contender
 	Lasted          time.Duration
 }
@@ -90,15 +91,16 @@ func (j *judge) event(i int, e Event) {
 		j.enter(i, e)
 	case Leaves:
 		l.inside = false
-		j.span(e.Who).Left = e.At
+		j.ends(e)
 		j.left, j.empty = e.At, true
 	case Fails:
 		l.waits, l.placed = false, false
 		c := j.h.Contenders[e.Who]
 		j.score.Failures = append(j.score.Failures, fmt.Sprintf("%s pid %d: %s", c.Host, c.PID, e.Text))
 	case Vanishes:
+		j.score.Vanished++
 		if l.inside {
-			j.span(e.Who).Left = e.At
+			j.ends(e)
 		}
 		*l = line{}
 	}
@@ -152,6 +154,13 @@ func (j *judge) vanishes(i, who int) bool {
 		}
 	}
 	return false
+}
+
+// ends notes when the contender's present use ended. One that never asked has none.
+func (j *judge) ends(e Event) {
+	if s := j.span(e.Who); s != nil {
+		s.Left = e.At
+	}
 }
 
 // span returns the contender's present use of the lock.

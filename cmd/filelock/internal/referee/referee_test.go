@@ -53,6 +53,7 @@ func TestJudge(t *testing.T) {
 			3, 0, 0, 0, []time.Duration{ms, ms}},
 		{"its place was taken away: no order", tell(0, Asks, 0, Enters, 1, Asks, 1, Queues, 2, Asks, 2, Queues, 0, Leaves, 2, Enters, 2, Leaves, 1, Restarts, 1, Queues, 1, Enters, 1, Leaves),
 			3, 0, 0, 0, []time.Duration{ms}},
+		{"they never asked", tell(0, Leaves, 1, Enters, 1, Vanishes, 2, Vanishes), 1, 0, 0, 0, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,6 +72,7 @@ func TestJudgeSpansAndFailures(t *testing.T) {
 	h.Events[4].Text = "no space"
 	s := Judge(h)
 	require.Equal(t, []string{"b pid 7: no space"}, s.Failures)
+	require.Equal(t, 1, s.Vanished)
 	require.Equal(t, [][]Span{{{ms, 2 * ms, 3 * ms}, {6 * ms, 7 * ms, 8 * ms}}, {{Asked: 4 * ms}}, nil}, s.Spans)
 	require.Equal(t, 8*ms, s.Lasted)
 }

@@ -61,7 +61,9 @@ func (r *run) meet(hello referee.Hello, conn net.Conn, in *bufio.Reader) {
 			return
 		}
 		<-r.over
-		_ = out.Encode(r.report)
+		if r.report.Verdict != "" { // else the end of the connection tells that there is none
+			_ = out.Encode(r.report)
+		}
 	}
 }
 
@@ -94,6 +96,9 @@ func Join(ctx context.Context, join string, o Options) (Report, error) {
 	if p.Target != filepath.Base(p.Target) || !strings.HasPrefix(p.Target, probe.Prefix) {
 		return Report{}, fmt.Errorf("the other one wants to lock %q, which is nothing of a verification", p.Target)
 	}
+	if p.Processes < 1 || p.Processes > MostProcesses || p.For <= 0 || p.Hold <= 0 {
+		return Report{}, fmt.Errorf("the other one wants %d processes, holds of %v and a contest of %v, which is nothing of a verification", p.Processes, p.Hold, p.For)
+	}
 	o.Progress(probing, "contending")
 	crew, err := recruit(o.Worker, p.Processes, contention{Referee: address, Key: key, Target: filepath.Join(o.Dir, p.Target), For: p.For, Hold: p.Hold})
 	defer crew.dismiss()
@@ -101,9 +106,15 @@ func Join(ctx context.Context, join string, o Options) (Report, error) {
 		return Report{}, err
 	}
 	var report Report
-	err = decode(ctx, lines, &report)
+	if err := decode(ctx, lines, &report); err != nil {
+		return report, err
+	}
 	o.Progress(1, "done")
-	return report, err
+	switch report.Verdict {
+	case Safe, SafeByPolling, NotSafe:
+		return report, nil
+	}
+	return report, fmt.Errorf("the other one has come to the verdict %q, which is none", report.Verdict)
 }
 
 // errRefused: the connection ends before anything was said.

@@ -27,6 +27,7 @@ type Report struct {
 	Waits       Quantiles `json:"waits"`
 	Handoffs    Quantiles `json:"handoffs"`
 	Failures    []string  `json:"failures,omitempty"`
+	Vanished    int       `json:"vanished,omitempty"` // processes that ended early, killed perhaps
 
 	Findings []probe.Finding `json:"findings"`
 
@@ -58,5 +59,5 @@ func (r *Report) score(h referee.History) {
 	r.Holds, r.Overlaps = s.Holds, len(s.Overlaps)
 	r.Ordered, r.Overtakings = s.Ordered, len(s.Overtakings)
 	r.Waits, r.Handoffs = quantiles(s.Waits), quantiles(s.Handoffs)
-	r.Failures = s.Failures
+	r.Failures, r.Vanished = s.Failures, s.Vanished
 }

@@ -65,6 +65,9 @@ func (r *Report) limits() (why []string) {
 			why = append(why, fmt.Sprintf("%s (%s): %s", f.Property, f.Between, f.Result))
 		}
 	}
+	if r.Vanished > 0 {
+		why = append(why, fmt.Sprintf("%d of %d processes ended before the contest did, for a reason that nobody here knows", r.Vanished, r.Processes))
+	}
 	if r.Overtakings > 0 {
 		why = append(why, fmt.Sprintf("order was not kept: %d of %d entries that are known to have come later were earlier", r.Overtakings, r.Ordered))
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Progress func(done float64, what string)
 }
 
+// MostProcesses is how many may contend on each host.
+const MostProcesses = 256
+
 const (
 	// arrival is how long others may take to join, and workers to start.
 	arrival = 2 * time.Minute

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/filelock-go/filelock/cmd/filelock/internal/probe"
+	"github.com/filelock-go/filelock/cmd/filelock/internal/referee"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/worker"
 )
 
@@ -65,6 +68,7 @@ func TestRun(t *testing.T) {
 	require.Greater(t, r.Holds, 10)
 	require.Greater(t, r.Ordered, 0)
 	require.Zero(t, r.Overtakings)
+	require.Zero(t, r.Vanished)
 	require.NotZero(t, r.Handoffs.Count)
 	require.LessOrEqual(t, r.Handoffs.P50, r.Handoffs.Max)
 	require.Len(t, r.Hosts, 1)
@@ -119,6 +123,42 @@ func TestJoinRefused(t *testing.T) {
 	require.Empty(t, left(t, dir))
 }
 
+// TestJoinNonsense: what the other one says is not believed whatever it is.
+func TestJoinNonsense(t *testing.T) {
+	dir := t.TempDir()
+	o := options(t, dir)
+	sound := plan{probe.Prefix + "x", 1, time.Millisecond, time.Millisecond}
+	for _, tt := range []struct {
+		name    string
+		edit    func(*plan)
+		verdict Verdict
+		want    string
+	}{
+		{"a name of another directory", func(p *plan) { p.Target = "../x" }, Safe, "wants to lock"},
+		{"a name of something else", func(p *plan) { p.Target = "x" }, Safe, "wants to lock"},
+		{"a crowd", func(p *plan) { p.Processes = MostProcesses + 1 }, Safe, "wants 257 processes"},
+		{"no hold", func(p *plan) { p.Hold = 0 }, Safe, "holds of 0s"},
+		{"a verdict that is none", func(*plan) {}, "fine", "which is none"},
+		{"no verdict", func(*plan) {}, "", "which is none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := sound
+			tt.edit(&p)
+			s, err := referee.Listen("127.0.0.1:0", "", func(hello referee.Hello, conn net.Conn, in *bufio.Reader) {
+				out := json.NewEncoder(conn)
+				if hello.Role == referee.RoleHost && out.Encode(p) == nil {
+					_ = out.Encode(Report{Verdict: tt.verdict})
+				}
+			})
+			require.NoError(t, err)
+			_, err = Join(t.Context(), s.Address()+"/"+s.Key(), o)
+			require.ErrorContains(t, err, tt.want)
+			require.NoError(t, s.Close())
+			require.Empty(t, left(t, dir))
+		})
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Run(t.Context(), options(t, filepath.Join(dir, "missing")))
@@ -161,6 +201,7 @@ func TestVerdict(t *testing.T) {
 		}, NotSafe, "listings (a and b): stale"},
 		{"failures", func(r *Report) { r.Failures = []string{"a pid 7: no space"} }, NotSafe, "no space"},
 		{"nothing happened", func(r *Report) { r.Holds = 0 }, NotSafe, "nobody"},
+		{"one was killed", func(r *Report) { r.Processes, r.Vanished = 4, 1 }, Safe, "1 of 4 processes"},
 		{"out of order", func(r *Report) { r.Ordered, r.Overtakings = 5, 1 }, Safe, "1 of 5"},
 	}
 	for _, tt := range tests {

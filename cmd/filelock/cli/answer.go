@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/filelock-go/filelock"
+)
+
+// tryLimit is how long -n, and what only looks at a queue, wait for a filesystem that
+// does not answer.
+const tryLimit = 8 * time.Second
+
+// answered calls f and returns what that does, unless ctx is done first: a dead server
+// does not answer the calls that it takes to find a file. What f does then, it does for
+// nobody.
+func answered[T any](ctx context.Context, path string, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("%s: %w: %w", printable(path), filelock.ErrUnanswered, context.Cause(ctx))
+	}
+}
+
+// inspect is filelock.Inspect for those who do not wait.
+func inspect(ctx context.Context, target string, opts ...filelock.Option) (filelock.Queue, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryLimit, filelock.ErrTimeout)
+	defer cancel()
+	return answered(ctx, target, func() (filelock.Queue, error) { return filelock.Inspect(target, opts...) })
+}
