@@ -154,6 +154,23 @@ func isCall(f *ast.FuncDecl) bool {
 	return ok && (name.Name == "FileLock" || name.Name == "Owner")
 }
 
+// TestContributingFolders: CONTRIBUTING.md names every package of internal.
+func TestContributingFolders(t *testing.T) {
+	page, named := readText(t, "CONTRIBUTING.md"), 0
+	require.NoError(t, filepath.WalkDir("internal", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		sources, err := filepath.Glob(filepath.Join(path, "*.go"))
+		if len(sources) > 0 {
+			named++
+			require.True(t, strings.Contains(page, "\n| `"+filepath.ToSlash(path)+"` |"), "it does not name %s", path)
+		}
+		return err
+	}))
+	require.Greater(t, named, 10)
+}
+
 // TestDocsMigrating: what docs/migrating.md says of this package.
 func TestDocsMigrating(t *testing.T) {
 	background := context.Background()

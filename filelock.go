@@ -10,7 +10,7 @@
 //   - Order: whoever has taken a place in the queue is served before anyone
 //     who arrives later, processes and goroutines alike, unless it does not take
 //     its turn.
-//   - Recovery: a contender that dies, however, is passed by. On local
+//   - Recovery: a contender that dies, in whatever way, is passed by. On local
 //     filesystems of Linux, so is one that is stopped when its turn has come, or
 //     that nothing shows to be there: that costs it its place, and never lets two
 //     in. Elsewhere a ticket is removed only when there is proof of its owner's

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,9 +157,14 @@ func requireLog(t *testing.T, opt filelock.Option, take func() []logged) {
 	require.NoError(t, second.Unlock())
 	require.NoError(t, result(t, waiting))
 	require.NoError(t, l.Unlock())
+	// A look while the two left may have seen the first one still and the other one not
+	// any more, which is one more wait.
+	left := slices.DeleteFunc(take(), func(e logged) bool { return e.msg == "wait" })
+	take = func() []logged { return left }
 	expect(wantLogged{"DEBUG", "acquire", map[string]any{"waited": nil}}, wantLogged{"DEBUG", "release", map[string]any{"held": nil}})
 
 	// A dead one's ticket, and a lost one.
+	take = again
 	self := identity()
 	if self.PIDSpace == 0 {
 		t.Skip("nothing can be told of pids here")

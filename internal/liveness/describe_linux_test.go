@@ -1,6 +1,7 @@
 package liveness
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -64,6 +65,11 @@ func open(t *testing.T, path string, how int) {
 
 // TestOpener finds the child that has the file open, by whatever name of its directory.
 func TestOpener(t *testing.T) {
+	const isChild = "FILELOCK_TEST_OPENER"
+	if os.Getenv(isChild) != "" {
+		io.Copy(io.Discard, os.Stdin) // until the test ends
+		return
+	}
 	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
 	require.NoError(t, os.Symlink(dir, other))
 	path := filepath.Join(dir, "ticket")
@@ -71,7 +77,11 @@ func TestOpener(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	require.Zero(t, Opener(path), "this process does not count")
-	child := exec.Command("sleep", "60")
+	child := exec.Command(os.Args[0], "-test.run=^TestOpener$")
+	child.Env = append(os.Environ(), isChild+"=1")
+	stdin, err := child.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
 	child.ExtraFiles = []*os.File{f}
 	require.NoError(t, child.Start())
 	defer child.Wait()

@@ -23,7 +23,6 @@ const holdLong = `Hold takes a lock for the commands of a shell script that foll
     eval "$lock"
     trap 'filelock release' EXIT
     ...
-    filelock release
 
 It waits as run does, and prints what the script evaluates: the variables by which
 "filelock release" and other commands know of the lock. It leaves a process that holds
@@ -35,8 +34,10 @@ with that, too. (Not so if there is no filelock, or it was killed: then a script
 eval "$(filelock hold ...)" || exit would go on. The form above does not.)
 
 The script is the shell that reads what filelock prints, as above, or else the one that
-calls it, also from a subshell of it; --pid names another process. The trap gives the lock back at once where that shell does not end
-with the work: if the work is a subshell or a function of it.
+calls it, also from a subshell of it; --pid names another process. The trap gives the
+lock back at once where that shell does not end with the work: if the work is a subshell
+or a function of it. Whoever gives it back earlier does without the trap: a second
+release fails.
 
 The lock ends with the script, not with the script's children. What runs in the
 background has to be waited for, and what a killed script leaves running is not

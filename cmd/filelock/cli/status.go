@@ -20,8 +20,8 @@ const exitHeld = 1
 
 const statusLong = `Status shows who holds the lock of each TARGET and who waits for it, in order, with
 what is known of each and why. It takes no place in the queue, changes nothing
-and does not wait. A TARGET that is a directory stands for all locks in it. One in etcd
-is a URL, as for run.
+and does not wait. A TARGET that is a directory stands for all locks in it; if there
+are none, nothing is shown. A TARGET in etcd is a URL, as for run.
 
 Without a TARGET it shows all locks that processes of this machine take part in,
 as far as this user may look at them, and which of these processes wait for each
