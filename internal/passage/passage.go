@@ -249,6 +249,11 @@ func (p *Passage) join(context.Context) error {
 
 // comeBack joins by the place that rested.
 func (p *Passage) comeBack(ctx context.Context) (err error) {
+	if p.doubted {
+		p.doubted = false
+		began := time.Now()
+		defer func() { p.cfg.Site.lookedAgain(time.Since(began)) }()
+	}
 	p.resumed, err = p.contender.Resume()
 	p.vain, p.ofUse = !p.resumed, err == nil
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 type place struct {
 	dir       TicketDir
 	contender queue.Contender
+	doubted   bool // see rest.doubt: the next look lists
 }
 
 // rest is the place of a site that rests (R14), between one passage and the
@@ -35,6 +36,9 @@ type rest struct {
 	// overlay's times do not show what is changed below it, and a clock that steps
 	// back may give a change the time of another.
 	doubt bool
+	// trust is until when there is no new doubt: where a listing takes long, as among
+	// 100,000 files, another one in each linger time would be most of all that is done.
+	trust time.Time
 	// leaving is locked, with mu held, by those who then remove a place without it.
 	leaving sync.Mutex
 	// left is when the last passage ended that did not rest: only who comes back
@@ -102,9 +106,21 @@ func (s *Site) comeBack(cfg *Config) (pl, unfit *place) {
 		return nil, pl
 	}
 	if pl != nil && doubt {
+		pl.doubted = true
 		pl.contender.Doubt()
 	}
 	return pl, nil
+}
+
+// doubtThrift is how many times as long as a look took that was for doubt there is no
+// other one.
+const doubtThrift = 20
+
+// lookedAgain notes how long it took to look for doubt.
+func (s *Site) lookedAgain(took time.Duration) {
+	s.rest.mu.Lock()
+	defer s.rest.mu.Unlock()
+	s.rest.doubt, s.rest.trust = false, time.Now().Add(doubtThrift*took)
 }
 
 // keep has a place rest, one that was of use before, or not yet.
@@ -133,7 +149,7 @@ func (s *Site) keep(pl *place, cfg *Config, ofUse bool) {
 // expire gives up the place if nobody came back to it.
 func (s *Site) expire() {
 	s.rest.mu.Lock()
-	s.rest.doubt = true
+	s.rest.doubt = s.rest.doubt || !time.Now().Before(s.rest.trust)
 	var old *place
 	if s.rest.timer.Over(s.rest.place == nil) {
 		old, s.rest.place = s.rest.place, nil

@@ -366,6 +366,27 @@ func TestDoubt(t *testing.T) {
 	})
 }
 
+// TestDoubtInProportion: where a listing takes as long as the times are trusted, as in a
+// very large directory, it is not made anew for each passage.
+func TestDoubtInProportion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slow, pause = testLinger/2 + time.Millisecond, 10 * time.Millisecond
+		s := restScene(t, func(n int, d *fakeDir) {
+			d.on("list", func(int) error { time.Sleep(slow); return nil })
+		})
+		s.use(t)
+		s.use(t)
+		listed := s.dirs[1].count("list")
+		for began := time.Now(); time.Since(began) < 10*doubtThrift*slow; time.Sleep(pause) {
+			s.use(t)
+		}
+		listed = s.dirs[1].count("list") - listed
+		require.LessOrEqual(t, listed, 10+1)
+		require.GreaterOrEqual(t, listed, 5, "but now and then it is")
+		require.NoError(t, s.cfg.Site.GiveUp())
+	})
+}
+
 // TestLingers: the shortest linger time that was asked for last counts, and nothing
 // is to come after a rest that was given up.
 func TestLingers(t *testing.T) {
