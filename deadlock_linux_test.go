@@ -120,6 +120,7 @@ const inTime = 2 * time.Second
 // TestCircleIsTold: processes, each of which holds one lock and waits for the next one's,
 // are told in time, while they wait and when they give up. Nobody's wait ends by that.
 func TestCircleIsTold(t *testing.T) {
+	t.Parallel()
 	const limit = 3 * time.Second
 	for name, test := range map[string]struct {
 		n    int
@@ -130,6 +131,7 @@ func TestCircleIsTold(t *testing.T) {
 		"two readers":     {2, "shared"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(t *testing.T, dir string) {
 				children, circles := ring(t, dir, test.n, limit, test.kind)
 				began := time.Now()
@@ -163,6 +165,7 @@ func TestCircleIsTold(t *testing.T) {
 // TestCircleThatIsClosedLate: who waits already is told, too, as soon as another one closes
 // the circle.
 func TestCircleThatIsClosedLate(t *testing.T) {
+	t.Parallel()
 	children, circles := ring(t, t.TempDir(), 2, stuck, "exclusive")
 	children[0].Go()
 	require.True(t, children[0].Silent(2*time.Second), "there is no circle yet")
@@ -184,6 +187,7 @@ func TestCircleThatIsClosedLate(t *testing.T) {
 
 // TestCircleThatEnds: when one in a circle gives up, the others wait in none.
 func TestCircleThatEnds(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	waits := locktest.Start(t, "nested", a, b, stuck)
@@ -204,6 +208,7 @@ func TestCircleThatEnds(t *testing.T) {
 // TestCircleOfHeirs: who has inherited a lock holds it, as a command does that is run
 // under it. Here each waits for what the other one has from its parent.
 func TestCircleOfHeirs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	var heirs []*locktest.Child
@@ -565,6 +570,7 @@ func looksChild(args []string) error {
 // whichever order that began, and again as long as it is so. Who only waits, or only holds,
 // keeps nobody waiting.
 func TestLooks(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a := newLock(t, filepath.Join(dir, "a"))
 	acquire(t, a)
@@ -633,6 +639,7 @@ func TestSurvey(t *testing.T) {
 // TestNoCircleBetweenWorlds: a process that has other files by the same names does not
 // hold what is waited for here.
 func TestNoCircleBetweenWorlds(t *testing.T) {
+	t.Parallel()
 	dir, apart := t.TempDir(), t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(apart, "b")
 	for name, w := range map[string]world{

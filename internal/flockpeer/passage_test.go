@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -125,7 +126,10 @@ func TestGiveUp(t *testing.T) {
 	require.NoError(t, p.Wait(context.Background()))
 	require.Equal(t, "own", p.Report().First.ID)
 	require.NoError(t, p.Leave())
-	require.Equal(t, []string{"try with flock", "leave"}, inner.calls)
+	require.Len(t, inner.calls, 2)
+	require.Equal(t, "try with flock", inner.calls[0])
+	// What the wait that was given up has left behind may have the flock for a moment.
+	require.True(t, strings.HasPrefix(inner.calls[1], "leave"), inner.calls[1])
 }
 
 // TestLosses: what goes wrong on either side is told, once, and the flock given back.
