@@ -53,7 +53,8 @@ func TestStoreOfExample(t *testing.T) {
 				o.live = false
 				continue
 			}
-			value, err := at, error(nil)
+			value := at
+			var err error
 			if reads := o.shared || random.IntN(2) == 0; !reads {
 				err = s.Write(o.token, value)
 			} else if value, err = s.Read(o.token); err == nil && o.accessed {

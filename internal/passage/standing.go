@@ -32,7 +32,7 @@ func (p *Passage) Standing() func() error {
 		switch {
 		case errors.Is(err, queue.ErrGone):
 			p.lose(err)
-			return fmt.Errorf("%w: %v", turn.ErrLost, err)
+			return fmt.Errorf("%w: %w", turn.ErrLost, err)
 		case err == nil && p.Lost(): // a lease may have run out by the own clock only
 			return turn.ErrLost
 		}
