@@ -360,6 +360,7 @@ func TestNoCircleOfNobody(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			a, b := newLock(t, filepath.Join(dir, "a")), filepath.Join(dir, "b")
 			var other *locktest.Child
