@@ -17,21 +17,31 @@ import (
 
 // TestMain makes this test binary also the commands that the scripts run.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(heeding{m}, map[string]func(){
 		"filelock": main,
 		"child":    child,
 		"blocking": blocking,
 	})
 }
 
+// heeding runs the tests, but not what they start.
+type heeding struct{ m *testing.M }
+
+func (h heeding) Run() int {
+	// Where the tests were started with signals ignored, as by nohup(1), the
+	// commands would be, and leave them so. Those that are caught here are not.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	return h.m.Run()
+}
+
 // TestScripts runs the scripts of testdata; commands says what they have
 // besides testscript's own. Where several systems differ they are written for
 // Unix, so elsewhere there is no test.
 func TestScripts(t *testing.T) {
-	// Where this test was started with signals ignored, as by nohup(1), the
-	// commands would be, and leave them so. Those that are caught here are not.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
-	t.Cleanup(func() { signal.Reset() }) // after the scripts, which run in parallel
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		Setup:               setup,

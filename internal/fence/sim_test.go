@@ -84,9 +84,17 @@ func (w *world) start(id, rounds int) *actor {
 func (w *world) round(a *actor, r *Record, dir *fake, step func(string)) {
 	var token uint64
 	var err error
+	// Others, of schedules beside this one, may close a record that is not in use.
+	open := func(trusted bool) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		err := r.open()
+		r.watched = r.watched || trusted && err == nil
+		return err
+	}
 	take := func() {
-		if w.trusting && r.open() == nil {
-			r.watched = true
+		if w.trusting {
+			_ = open(true)
 		}
 		token, err = r.Next()
 	}
@@ -101,7 +109,7 @@ func (w *world) round(a *actor, r *Record, dir *fake, step func(string)) {
 	entered := w.entries
 	switch {
 	case w.atRelease:
-		if err = r.open(); err == nil {
+		if err = open(false); err == nil {
 			names, _ := dir.list()
 			s, _ := highest(names)
 			token = s.last + 1
