@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // A Claim is one of the locks that AcquireAll takes. A *FileLock is a claim to hold
@@ -134,7 +136,7 @@ func (hs holdings) whileHeld(ctx context.Context) (held context.Context, end fun
 // it alone, and not with the error of the context by which they end: the caller's goes on.
 type lostMeanwhile struct{ path string }
 
-func (e *lostMeanwhile) Error() string { return quote(e.path) + " was lost meanwhile" }
+func (e *lostMeanwhile) Error() string { return ticket.Quote(e.path) + " was lost meanwhile" }
 
 func (e *lostMeanwhile) Unwrap() error { return ErrLost }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/filelock-go/filelock/internal/bubble"
 	"github.com/filelock-go/filelock/internal/enginepassage"
 	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -126,7 +127,7 @@ func (l *FileLock) evictPlace(id string) (Ticket, error) {
 	c, err := enginepassage.Evict(ctx, l.engine, id)
 	switch {
 	case errors.Is(err, engine.ErrGone):
-		return Ticket{}, fmt.Errorf("ticket %s is gone: %w", quote(id), fs.ErrNotExist)
+		return Ticket{}, fmt.Errorf("ticket %s is gone: %w", ticket.Quote(id), fs.ErrNotExist)
 	case err == nil && l.engine.Observe != nil:
 		l.engine.Observe(turn.Event{Step: turn.Reclaimed, Other: c})
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/queue"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -66,7 +67,7 @@ func (e *Error) Error() string {
 	if e.Path == "" {
 		return fmt.Sprintf("filelock: %s: %s", e.Op, textOf(e.Err))
 	}
-	return fmt.Sprintf("filelock: %s %s: %s", e.Op, quote(e.Path), textOf(e.Err))
+	return fmt.Sprintf("filelock: %s %s: %s", e.Op, ticket.Quote(e.Path), textOf(e.Err))
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -104,7 +105,7 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", quote(e.Path), e.Holder.inTheWay("just released", e.shared), e.Ahead)
+	fmt.Fprintf(&b, "filelock: %s: %s, %d ahead; ", ticket.Quote(e.Path), e.Holder.inTheWay("just released", e.shared), e.Ahead)
 	if e.Deadlock != "" {
 		b.WriteString(e.Deadlock + "; ")
 	}
@@ -148,7 +149,7 @@ func textOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	return escape(err.Error())
+	return ticket.Escape(err.Error())
 }
 
 // roundWait makes a duration short to read: three digits or so.

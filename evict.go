@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
 )
@@ -79,7 +80,7 @@ func (l *FileLock) evict(name string) (Ticket, error) {
 	}
 	dir, name := filepath.Split(name)
 	if dir != "" && filepath.Clean(dir) != filepath.Clean(l.passage.Queue.Dir) {
-		return Ticket{}, fmt.Errorf("%w: %s is not in %s, where the tickets of this lock are", ErrInvalid, quote(dir+name), quote(l.passage.Queue.Dir))
+		return Ticket{}, fmt.Errorf("%w: %s is not in %s, where the tickets of this lock are", ErrInvalid, ticket.Quote(dir+name), ticket.Quote(l.passage.Queue.Dir))
 	}
 	c, err := passage.Evict(&l.passage, name)
 	t := newTicket(c)
@@ -90,9 +91,9 @@ func (l *FileLock) evict(name string) (Ticket, error) {
 		}
 		return t, nil
 	case errors.Is(err, passage.ErrNoTicket):
-		return Ticket{}, fmt.Errorf("%w: %s is no ticket of this lock", ErrInvalid, quote(name))
+		return Ticket{}, fmt.Errorf("%w: %s is no ticket of this lock", ErrInvalid, ticket.Quote(name))
 	case errors.Is(err, fs.ErrNotExist):
-		return Ticket{}, fmt.Errorf("ticket %s is gone: %w", quote(name), err)
+		return Ticket{}, fmt.Errorf("ticket %s is gone: %w", ticket.Quote(name), err)
 	case errors.Is(err, ticketdir.ErrInside):
 		return t, fmt.Errorf("%w: %s", ErrInside, t)
 	default:

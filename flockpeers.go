@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/filelock-go/filelock/internal/flockpeer"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // WithFlockPeers has the lock exclude programs that take flock(2) on the target
@@ -106,7 +107,7 @@ func (t Ticket) peerString() string {
 	case t.self:
 		who = "this process, outside of this lock"
 	case t.PID != 0:
-		who = fmt.Sprintf("%s pid %d, a flock peer", quote(t.Host), t.PID)
+		who = fmt.Sprintf("%s pid %d, a flock peer", ticket.Quote(t.Host), t.PID)
 	}
-	return fmt.Sprintf("%s, which has a flock on %s", who, quote(t.Path))
+	return fmt.Sprintf("%s, which has a flock on %s", who, ticket.Quote(t.Path))
 }

@@ -3,6 +3,8 @@ package filelock
 import (
 	"fmt"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // A Wait is what one acquisition waits for, as it was a moment ago.
@@ -30,7 +32,7 @@ type Wait struct {
 // String describes the wait in a few words, on one line.
 func (w Wait) String() string {
 	text := fmt.Sprintf("%s: %s, %d ahead; waits since %s",
-		quote(w.Path), w.Holder.inTheWay("nobody is known to be inside", false), w.Ahead, w.Since.Format(stamp(w.Since)))
+		ticket.Quote(w.Path), w.Holder.inTheWay("nobody is known to be inside", false), w.Ahead, w.Since.Format(stamp(w.Since)))
 	if w.Deadlock != "" {
 		text += "; " + w.Deadlock
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/turn"
 )
 
@@ -114,6 +115,10 @@ var states = map[turn.State]State{
 	turn.Alive: Alive, turn.Inside: Inside, turn.Resting: Resting, turn.Stalled: Stalled, turn.Dead: Dead,
 }
 
+// longest is how many characters of a program's name a message shows: a process may
+// call itself anything.
+const longest = 64
+
 // String describes the ticket in a few words. Of the command line it shows the program
 // only: arguments may be secret, and errors end up in logs.
 func (t Ticket) String() string {
@@ -124,7 +129,7 @@ func (t Ticket) String() string {
 	if t.self {
 		b.WriteString("this process")
 	} else {
-		fmt.Fprintf(&b, "%s pid %d", quote(t.Host), t.PID)
+		fmt.Fprintf(&b, "%s pid %d", ticket.Quote(t.Host), t.PID)
 	}
 	if t.Label != "" {
 		b.WriteString(" " + strconv.Quote(t.Label))
@@ -135,10 +140,10 @@ func (t Ticket) String() string {
 	if t.Shared {
 		b.WriteString(", shared")
 	}
-	fmt.Fprintf(&b, ", queued since %s (%s: %s", t.Queued.Format(stamp(t.Queued)), t.State, escape(t.Reason))
+	fmt.Fprintf(&b, ", queued since %s (%s: %s", t.Queued.Format(stamp(t.Queued)), t.State, ticket.Escape(t.Reason))
 	switch {
 	case t.State == Unknown:
-		b.WriteString(", ticket " + quote(t.Path))
+		b.WriteString(", ticket " + ticket.Quote(t.Path))
 	case t.Heir != 0:
 		fmt.Fprintf(&b, "; the heir is pid %d%s", t.Heir, t.process())
 	}
@@ -157,7 +162,7 @@ func (t Ticket) inTheWay(nobody string, shared bool) string {
 	case shared && t.State != Dead: // readers may be inside
 		return "the next writer is " + t.String()
 	case t.State == Dead: // or it would not be in the way
-		return "in the way is " + t.String() + ", ticket " + quote(t.Path)
+		return "in the way is " + t.String() + ", ticket " + ticket.Quote(t.Path)
 	default:
 		return "first in the queue is " + t.String()
 	}
@@ -167,10 +172,10 @@ func (t Ticket) inTheWay(nobody string, shared bool) string {
 func (t Ticket) process() string {
 	var known []string
 	if t.program != "" {
-		known = append(known, escape(shorten(t.program)))
+		known = append(known, ticket.Escape(ticket.Shorten(t.program, longest)))
 	}
 	if t.User != "" {
-		known = append(known, "user "+escape(t.User))
+		known = append(known, "user "+ticket.Escape(t.User))
 	}
 	if len(known) == 0 {
 		return ""
@@ -202,7 +207,7 @@ func (t Ticket) MarshalJSON() ([]byte, error) {
 		Heir      int       `json:"heir,omitempty"`
 		Command   string    `json:"command,omitempty"`
 		User      string    `json:"user,omitempty"`
-	}{t.Path, t.Host, t.PID, writable(t.Queued), t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
+	}{t.Path, t.Host, t.PID, ticket.JSONTime(t.Queued), t.Shared, lease, t.Plain, t.FlockPeer, t.State, t.Reason, t.Label, t.Stopped, t.Guarded, t.Inherited, t.Heir, t.Command, t.User})
 }
 
 // stamp is the layout for a time, short for one of today.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/filelock-go/filelock/internal/local"
 	"github.com/filelock-go/filelock/internal/passage"
+	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/turn"
 	"github.com/filelock-go/filelock/internal/waitfor"
 )
@@ -110,7 +111,7 @@ func (s *site) linesHere() (lines []*line) {
 // the queue.
 func targetOf(q waitfor.Queue) string {
 	if s := sites.Find(siteKey(q.Dir, q.Prefix)); s != nil {
-		return quote(s.target)
+		return ticket.Quote(s.target)
 	}
-	return quote(q.Target())
+	return ticket.Quote(q.Target())
 }

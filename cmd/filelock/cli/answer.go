@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // tryLimit is how long -n, and what only looks at a queue, wait for a filesystem that
@@ -30,7 +31,7 @@ func answered[T any](ctx context.Context, path string, f func() (T, error)) (T, 
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, fmt.Errorf("%s: %w: %w", printable(path), filelock.ErrUnanswered, context.Cause(ctx))
+		return none, fmt.Errorf("%s: %w: %w", ticket.Quote(path), filelock.ErrUnanswered, context.Cause(ctx))
 	}
 }
 

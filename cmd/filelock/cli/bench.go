@@ -12,6 +12,7 @@ import (
 
 	"github.com/filelock-go/filelock/cmd/filelock/internal/benchmark"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/chart"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const benchLong = `Bench measures how long it takes to get a lock in DIR and to give it back: free, and
@@ -81,7 +82,7 @@ func (f *benchFlags) print(out io.Writer, r benchmark.Report) error {
 	if f.json {
 		return writeJSON(out, r)
 	}
-	fmt.Fprintf(out, "%s: %s, %d processors, %s\n\n", printable(r.Dir), r.System, r.CPUs, r.Go)
+	fmt.Fprintf(out, "%s: %s, %d processors, %s\n\n", ticket.Quote(r.Dir), r.System, r.CPUs, r.Go)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tUSES A SECOND\tMEDIAN\t99 %\tLONGEST\tFEWEST/MOST OF A PROCESS")
 	for _, s := range r.Results {
@@ -93,7 +94,7 @@ func (f *benchFlags) print(out io.Writer, r benchmark.Report) error {
 // times makes the picture's contents.
 func times(r benchmark.Report) chart.Times {
 	t := chart.Times{
-		Title:    "How long a lock takes in " + printable(r.Dir),
+		Title:    "How long a lock takes in " + ticket.Quote(r.Dir),
 		Subtitle: fmt.Sprintf("from the question to its return; %s, %d processors, %s", r.System, r.CPUs, r.Go),
 	}
 	for _, s := range r.Results {

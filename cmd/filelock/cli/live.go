@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const (
@@ -87,5 +88,5 @@ func (l *liveLine) clear() {
 func liveText(w filelock.Wait, waited time.Duration) string {
 	// What is shortest comes first: a narrow terminal shows no more.
 	return fmt.Sprintf("waiting %v for %s, position %d: %s", waited.Truncate(time.Second),
-		printable(filepath.Base(w.Path)), w.Position, holderOf(w.Holder))
+		ticket.Quote(filepath.Base(w.Path)), w.Position, holderOf(w.Holder))
 }

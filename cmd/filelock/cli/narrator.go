@@ -10,6 +10,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // narrator tells people what a command does about a lock: in sentences with
@@ -56,9 +57,9 @@ func (n *narrator) waits(w filelock.Wait) {
 		return // only the position has changed
 	}
 	n.told[w.Path] = news
-	n.sentence("waiting for %s: %s; position %d in the queue", printable(w.Path), holderOf(w.Holder), w.Position)
+	n.sentence("waiting for %s: %s; position %d in the queue", ticket.Quote(w.Path), holderOf(w.Holder), w.Position)
 	if w.Deadlock != "" {
-		n.sentence("%s", printable(w.Deadlock))
+		n.sentence("%s", ticket.Quote(w.Deadlock))
 	}
 }
 
@@ -67,7 +68,7 @@ func holderOf(t filelock.Ticket) string {
 	if t.Path == "" {
 		return "it is just being given back"
 	}
-	who := fmt.Sprintf("pid %d on %s", t.PID, printable(t.Host))
+	who := fmt.Sprintf("pid %d on %s", t.PID, ticket.Quote(t.Host))
 	if t.Heir != 0 {
 		who = fmt.Sprintf("pid %d, an heir of %s", t.Heir, who)
 	}
@@ -76,7 +77,7 @@ func holderOf(t filelock.Ticket) string {
 		of = append(of, overview.Command(t.Command))
 	}
 	if t.User != "" {
-		of = append(of, "user "+printable(t.User))
+		of = append(of, "user "+ticket.Quote(t.User))
 	}
 	if len(of) > 0 {
 		who += " (" + strings.Join(of, ", ") + ")"
@@ -130,7 +131,7 @@ func (n *narrator) sentence(format string, args ...any) {
 func (h *held) String() string {
 	names := make([]string, len(h.locks))
 	for i, l := range h.locks {
-		names[i] = printable(l.name())
+		names[i] = ticket.Quote(l.name())
 	}
 	return strings.Join(names, ", ")
 }

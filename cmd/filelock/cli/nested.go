@@ -10,6 +10,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // errNested is matched when a run of the same target is around this one.
@@ -44,7 +45,7 @@ func refuseNested(ctx context.Context, f *lockFlags) error {
 			if t.State == filelock.Dead || t.State == filelock.Resting || !slices.ContainsFunc(around, sameTicket(t.Path)) {
 				continue
 			}
-			return fmt.Errorf("%s: %w: it would wait for itself (held by %s)", printable(q.Path), errNested, t)
+			return fmt.Errorf("%s: %w: it would wait for itself (held by %s)", ticket.Quote(q.Path), errNested, t)
 		}
 	}
 	return nil
@@ -67,7 +68,7 @@ func refuseNestedIn(ctx context.Context, h *held) error {
 		}
 		for _, c := range all { // none after other errors: what is wrong, taking it tells
 			if slices.Contains(around, c.ID) {
-				return fmt.Errorf("%s: %w: it would wait for itself (held by %s pid %d)", printable(l.name()), errNested, printable(c.Host), c.PID)
+				return fmt.Errorf("%s: %w: it would wait for itself (held by %s pid %d)", ticket.Quote(l.name()), errNested, ticket.Quote(c.Host), c.PID)
 			}
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/live"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const reapLong = `Reap removes the tickets of dead owners from the queue of TARGET, and shows which
@@ -161,7 +162,7 @@ func (f *reapFlags) evict(ctx context.Context, std streams, of target, name stri
 	case err != nil:
 		return exit(exitNoInput, err)
 	case t.State == filelock.Inside && of.at == nil:
-		return exit(exitBusy, fmt.Errorf("%s is inside, and is never removed: %s", printable(f.force), t))
+		return exit(exitBusy, fmt.Errorf("%s is inside, and is never removed: %s", ticket.Quote(f.force), t))
 	}
 	if f.dryRun {
 		fmt.Fprintln(std.err, known(of, t))
@@ -192,7 +193,7 @@ func find(q filelock.Queue, meant string) (filelock.Ticket, error) {
 			return t, nil
 		}
 	}
-	return filelock.Ticket{}, fmt.Errorf("there is no ticket %s in the queue of %s", printable(meant), printable(q.Path))
+	return filelock.Ticket{}, fmt.Errorf("there is no ticket %s in the queue of %s", ticket.Quote(meant), ticket.Quote(q.Path))
 }
 
 // sameDir reports whether a path, if it is more than a name, is in the directory of the

@@ -12,6 +12,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/liveness"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 func newRelease() *cobra.Command {
@@ -88,7 +89,7 @@ func holdersOf(ctx context.Context, targets []string, holders []holder, opts []f
 			})
 		})
 		if i < 0 {
-			return nil, exit(exitOS, fmt.Errorf("%s is not held for this script", printable(q.Path)))
+			return nil, exit(exitOS, fmt.Errorf("%s is not held for this script", ticket.Quote(q.Path)))
 		}
 		of = append(of, holders[i])
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const (
@@ -153,5 +154,5 @@ type connectError struct {
 	err    error
 }
 
-func (e *connectError) Error() string { return printable(e.target.text) + ": " + e.err.Error() }
+func (e *connectError) Error() string { return ticket.Quote(e.target.text) + ": " + e.err.Error() }
 func (e *connectError) Unwrap() error { return e.err }

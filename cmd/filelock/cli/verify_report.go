@@ -12,6 +12,7 @@ import (
 	"github.com/filelock-go/filelock/cmd/filelock/internal/chart"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/overview"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/verify"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // describe writes the report for people to read.
@@ -21,10 +22,10 @@ func describe(out io.Writer, r verify.Report) error {
 	if r.OneKernel {
 		kernels = "one kernel mounts it"
 	}
-	fmt.Fprintf(w, "%s: %s, %s\n\n", printable(r.Dir), printable(r.Filesystem), kernels)
+	fmt.Fprintf(w, "%s: %s, %s\n\n", ticket.Quote(r.Dir), ticket.Quote(r.Filesystem), kernels)
 	fmt.Fprintln(w, "PROPERTY\tGRADE\tBETWEEN\tRESULT")
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printable(f.Property), printable(string(f.Grade)), printable(f.Between), overview.Line(f.Result))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", ticket.Quote(f.Property), ticket.Quote(string(f.Grade)), ticket.Quote(f.Between), overview.Line(f.Result))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -62,7 +63,7 @@ func span(seconds float64) string {
 // timeline makes the picture's contents.
 func timeline(r verify.Report) chart.Timeline {
 	t := chart.Timeline{
-		Title:   fmt.Sprintf("%s (%s)", overview.Quote(r.Dir), overview.Quote(r.Filesystem)),
+		Title:   fmt.Sprintf("%s (%s)", ticket.Quote(r.Dir), ticket.Quote(r.Filesystem)),
 		Verdict: fmt.Sprintf("%s: %d holds, %d overlaps, %d of %d out of order", r.Verdict, r.Holds, r.Overlaps, r.Overtakings, r.Ordered),
 		Length:  r.Score.Lasted,
 	}

@@ -90,7 +90,7 @@ func OfMachine(ctx context.Context) Overview {
 	o := Overview{Version: Version, Queues: []Queue{}}
 	processes, circles := waitfor.Survey()
 	for _, c := range circles {
-		o.Cycles = append(o.Cycles, c.Text(func(q waitfor.Queue) string { return Quote(q.Target()) }))
+		o.Cycles = append(o.Cycles, c.Text(func(q waitfor.Queue) string { return ticket.Quote(q.Target()) }))
 	}
 	own := ownMounts()
 	here := map[waitfor.Queue]bool{}

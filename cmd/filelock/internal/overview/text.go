@@ -6,9 +6,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 // Lines is an overview as text, for people to read. Whatever others wrote in it is
@@ -36,7 +36,7 @@ func (q Queue) lines(now time.Time) []string {
 	case q.Held:
 		state = "held"
 	}
-	lines := []string{Quote(q.Path) + ": " + state}
+	lines := []string{ticket.Quote(q.Path) + ": " + state}
 	if q.Note != "" {
 		lines = append(lines, "("+Line(q.Note)+")")
 	}
@@ -55,8 +55,8 @@ func Table(tickets []Ticket, now time.Time) []string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "#\tPHASE\tKIND\tHOST\tPID\tUSER\tQUEUED\tVERDICT\tLABEL\tREASON\tCOMMAND")
 	for _, t := range tickets {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Position, t.phase(), t.kind(), Quote(t.Host), t.PID,
-			dash(Quote(t.User)), stamp(t.Queued, now), t.Verdict, dash(label(t.Label)), Line(t.Reason), dash(t.command()))
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Position, t.phase(), t.kind(), ticket.Quote(t.Host), t.PID,
+			dash(ticket.Quote(t.User)), stamp(t.Queued, now), t.Verdict, dash(label(t.Label)), Line(t.Reason), dash(t.command()))
 	}
 	_ = w.Flush() // to memory
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
@@ -92,12 +92,7 @@ func (t Ticket) command() string {
 }
 
 // Command is a command line as it is shown: the beginning of it.
-func Command(text string) string {
-	if utf8.RuneCountInString(text) > mostCommand {
-		text = string([]rune(text)[:mostCommand]) + "…"
-	}
-	return Quote(text)
-}
+func Command(text string) string { return ticket.Quote(ticket.Shorten(text, mostCommand)) }
 
 func dash(text string) string {
 	if text == "" {

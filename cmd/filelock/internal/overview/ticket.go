@@ -1,25 +1,11 @@
 package overview
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/filelock-go/filelock"
+	"github.com/filelock-go/filelock/internal/ticket"
 )
-
-// writable is a time that JSON can hold: years have four digits there, and a file's time,
-// which anybody may set who may write in the directory, may have more.
-func writable(t time.Time) time.Time {
-	var first time.Time
-	last := time.Date(9999, 12, 30, 0, 0, 0, 0, time.UTC) // in any time zone
-	switch {
-	case t.Before(first):
-		return first
-	case t.After(last):
-		return last
-	}
-	return t
-}
 
 // Phase says in one word where a contender is on its way.
 type Phase string
@@ -68,7 +54,7 @@ type Ticket struct {
 func newTicket(t filelock.Ticket, position int, behind bool) Ticket {
 	s := Ticket{
 		Position: position, Kind: "exclusive", Host: t.Host, PID: t.PID, User: t.User, Command: t.Command, Label: t.Label,
-		Queued: writable(t.Queued), Verdict: t.State.String(), Reason: t.Reason, Guarded: t.Guarded, Plain: t.Plain, Path: t.Path,
+		Queued: ticket.JSONTime(t.Queued), Verdict: t.State.String(), Reason: t.Reason, Guarded: t.Guarded, Plain: t.Plain, Path: t.Path,
 		Stopped: t.Stopped,
 	}
 	if t.Shared {
@@ -103,13 +89,4 @@ func phase(t filelock.Ticket, behind bool) Phase {
 	default:
 		return Waiting
 	}
-}
-
-// Quote returns a text as it is shown: in quotes if anything in it would break a line,
-// hide something, or change a terminal.
-func Quote(text string) string {
-	if quoted := strconv.Quote(text); quoted != `"`+text+`"` {
-		return quoted
-	}
-	return text
 }
