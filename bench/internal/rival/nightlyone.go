@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nightlyone/lockfile"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // nightlyonePause is between two tries; the library has no waiting of its own.
@@ -50,7 +52,7 @@ func (n nightlyoneLock) Lock(ctx context.Context) error {
 		default:
 			return err
 		}
-		if err := sleep(ctx, nightlyonePause); err != nil {
+		if err := wake.Sleep(ctx, nightlyonePause); err != nil {
 			return err
 		}
 	}
@@ -68,14 +70,3 @@ func (n nightlyoneLock) Unlock() error {
 }
 
 func (n nightlyoneLock) Close() error { return nil }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}

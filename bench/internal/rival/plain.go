@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // plainPause is between two looks of a waiter.
@@ -46,7 +48,7 @@ func (p *plainLock) Lock(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			err = sleep(ctx, plainPause)
+			err = wake.Sleep(ctx, plainPause)
 		}
 		if err != nil {
 			os.Remove(p.ticket)

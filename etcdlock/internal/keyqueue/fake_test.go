@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // fake is etcd as far as a queue can tell, on the clock of a bubble: keys, leases,
@@ -331,7 +333,7 @@ func (w *way) isCut() bool {
 func ask[T any](ctx context.Context, w *way, do func() (T, error)) (answer T, err error) {
 	f := w.fake
 	if f.chance(f.weather.refused) {
-		if err := sleep(ctx, f.between(1, time.Millisecond)); err != nil {
+		if err := wake.Sleep(ctx, f.between(1, time.Millisecond)); err != nil {
 			return answer, fmt.Errorf("%w: %w", ErrPassing, err)
 		}
 		return answer, fmt.Errorf("%w: refused", ErrPassing)

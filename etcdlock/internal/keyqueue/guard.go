@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // guardAfter is how long a ticket is held before its own key is watched: it costs a
@@ -39,7 +40,7 @@ func (t *Ticket) unguard() {
 // lease's renewal will tell.
 func (t *Ticket) watchOwn(ctx context.Context) {
 	pause := firstPause
-	for sleep(ctx, pause) == nil {
+	for wake.Sleep(ctx, pause) == nil {
 		pause = min(2*pause, net)
 		changed, err := t.queue.store.Watch(ctx, t.key())
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 const (
@@ -32,7 +33,7 @@ func persist(ctx context.Context, f func(context.Context) error) error {
 		if !errors.Is(err, ErrPassing) {
 			return err
 		}
-		if sleep(ctx, pause/2+jitter(pause/2)) != nil {
+		if wake.Sleep(ctx, pause/2+jitter(pause/2)) != nil {
 			return silent(ctx)
 		}
 	}
@@ -46,15 +47,4 @@ func once(ctx context.Context, f func(context.Context) error) error {
 
 func silent(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", engine.ErrUnavailable, ctx.Err())
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

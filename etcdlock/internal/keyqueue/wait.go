@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/engine"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // net is how long nothing may be heard before a waiter looks for itself. A watch
@@ -26,7 +27,7 @@ func (t *Ticket) Wait(ctx context.Context) error {
 			pause = firstPause
 			continue
 		}
-		if sleep(ctx, pause) != nil { // the watch ends again and again
+		if wake.Sleep(ctx, pause) != nil { // the watch ends again and again
 			return t.ended(ctx)
 		}
 		pause = min(2*pause, lastPause)

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // Grade is what a finding means for the lock.
@@ -171,7 +173,7 @@ func (l *Lab) age(ctx context.Context, seen func() bool) time.Duration {
 	}
 	began := time.Now()
 	for time.Since(began) < l.Patience {
-		pause(ctx, poll)
+		_ = wake.Sleep(ctx, poll) // seen is asked once more, whichever
 		if seen() {
 			return time.Since(began)
 		}
@@ -180,15 +182,6 @@ func (l *Lab) age(ctx context.Context, seen func() bool) time.Duration {
 		}
 	}
 	return -1
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // after describes an age.

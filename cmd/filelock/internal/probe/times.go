@@ -3,6 +3,8 @@ package probe
 import (
 	"context"
 	"time"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // steps are those by which the lock raises a number (rule R2).
@@ -49,7 +51,7 @@ func (l *Lab) numbers(ctx context.Context) {
 			break // it takes its time
 		}
 	}
-	pause(ctx, 5*poll)
+	_ = wake.Sleep(ctx, 5*poll)
 	for who, e := range map[string]End{"the process that set it": l.A, "the other process": l.B} {
 		if now := must(e.Fresh(name)).Time; !now.Equal(last) {
 			l.found(property, Broken, step, "do not stay: it was %v, and %s reads %v a moment later", last.Format(time.RFC3339Nano), who, now.Format(time.RFC3339Nano))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/cmd/filelock/internal/referee"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // contention is what a contender is to do.
@@ -60,7 +61,7 @@ func (c *contention) run(ctx context.Context, line *referee.Line) error {
 			failures++
 		}
 		if rand.N(4) > 0 { // else at once again
-			pause(ctx, rand.N(2*c.Hold))
+			_ = wake.Sleep(ctx, rand.N(2*c.Hold))
 		}
 	}
 	return nil
@@ -90,17 +91,8 @@ func (c *contention) inside(ctx context.Context, line *referee.Line) error {
 	if err := line.Say(referee.Enters, ""); err != nil {
 		return err
 	}
-	pause(ctx, c.Hold)
+	_ = wake.Sleep(ctx, c.Hold)
 	return line.Say(referee.Leaves, "")
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // placeTeller tells the referee of the steps in the queue of which only the log tells.
