@@ -40,21 +40,14 @@ type detector struct {
 	turns atomic.Int64 // that this process has
 	// idle: a wait began while it had none, and no look is due for that.
 	idle atomic.Bool
-	heir atomic.Int32 // whether it is one, as far as is known
+	// heir: this process has inherited tickets, with which it keeps others waiting
+	// though it has no turn itself. That is asked once.
+	asked, heir atomic.Bool
 
 	mu        sync.Mutex // for one look at a time
 	suspected map[string]bool
 	isHeir    func() bool // tickets are inherited at the start of a process
 }
-
-// Whether this process has inherited tickets, with which it keeps others waiting though
-// it has no turn itself.
-const (
-	heirUnasked = iota
-	heirAsked
-	heirNot
-	heirYes
-)
 
 // arm has a look made before long, if this process holds anything. It is called whenever
 // somebody begins to wait. Not in bubbles of testing/synctest: no timer may be of one.
@@ -62,26 +55,24 @@ func (d *detector) arm() {
 	if d.armed.Load() {
 		return
 	}
-	if d.turns.Load() > 0 || d.heir.Load() == heirYes {
+	if d.turns.Load() > 0 || d.heir.Load() {
 		d.schedule(firstLook)
 		return
 	}
 	d.idle.Store(true)
 	if d.turns.Load() > 0 { // which may not have seen that
 		d.schedule(firstLook)
-	} else if d.heir.Load() == heirUnasked && !bubble.Inside() && d.heir.CompareAndSwap(heirUnasked, heirAsked) {
+	} else if !d.asked.Load() && !bubble.Inside() && d.asked.CompareAndSwap(false, true) {
 		go d.askHeir() // a process may have very many descriptors
 	}
 }
 
 // askHeir finds out whether this process is an heir.
 func (d *detector) askHeir() {
-	if !d.isHeir() {
-		d.heir.Store(heirNot)
-		return
+	if d.isHeir() {
+		d.heir.Store(true)
+		d.schedule(firstLook)
 	}
-	d.heir.Store(heirYes)
-	d.schedule(firstLook)
 }
 
 // begins notes that this process has one turn more, with which it may keep those waiting

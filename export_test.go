@@ -160,7 +160,7 @@ func ForgetTurns() (restore func()) {
 
 // AskHeir finds out whether this process is an heir, as its first wait does.
 func AskHeir() {
-	if deadlocks.heir.CompareAndSwap(heirUnasked, heirAsked) {
+	if deadlocks.asked.CompareAndSwap(false, true) {
 		deadlocks.askHeir()
 	}
 }
