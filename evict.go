@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"time"
 
 	"github.com/filelock-go/filelock/internal/passage"
 	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // ErrInside is matched by the error of Evict for a ticket whose owner, or an heir,
@@ -43,23 +43,12 @@ var ErrInside = errors.New("its owner holds the lock, or may")
 // engine's. After any but ErrUnanswered and engine.ErrUnavailable nothing was removed. It
 // is safe for use by several goroutines.
 func Evict(path, ticket string, opts ...Option) (Ticket, error) {
-	type evicted struct {
-		ticket Ticket
-		err    error
-	}
-	done := make(chan evicted, 1)
-	go func() {
-		t, err := evict(path, ticket, opts)
-		done <- evicted{t, err}
-	}()
-	limit := time.NewTimer(answerLimit)
-	defer limit.Stop()
-	select {
-	case e := <-done:
-		return e.ticket, e.err
-	case <-limit.C:
+	var evicted Ticket
+	var err error
+	if inTime, _ := wake.Within(answerLimit, func() { evicted, err = evict(path, ticket, opts) }); !inTime {
 		return Ticket{}, &Error{Op: "evict", Path: path, Err: ErrUnanswered}
 	}
+	return evicted, err
 }
 
 func evict(path, ticket string, opts []Option) (Ticket, error) {

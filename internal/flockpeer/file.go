@@ -202,14 +202,7 @@ func (f *File) giveBack(l *lock) {
 		l.close()
 		return
 	}
-	done := make(chan struct{})
-	go func() { l.close(); close(done) }()
-	timer := time.NewTimer(giveBackPatience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
+	wake.Within(giveBackPatience, l.close)
 }
 
 // pollFirst and pollMost are the shortest and the longest pause between two polls.
@@ -236,14 +229,9 @@ func (f *File) release(l *lock) error {
 	if f.prompt {
 		return l.release()
 	}
-	done := make(chan error, 1)
-	go func() { done <- l.release() }()
-	timer := time.NewTimer(releasePatience)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
+	var err error
+	if inTime, _ := wake.Within(releasePatience, func() { err = l.release() }); !inTime {
 		return fmt.Errorf("%w; the flock on %s is given back as soon as it does", turn.ErrUnanswered, f.path)
 	}
+	return err
 }

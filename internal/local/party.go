@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // party are readers that are inside by one turn, which ends when the last of them
@@ -118,16 +119,11 @@ func (l *Line) standing(p turn.Passage) error {
 	if fast, ok := p.(turn.Prompt); ok && fast.Prompt() {
 		return look()
 	}
-	found := make(chan error, 1)
-	go func() { found <- look() }() // a server may not answer
-	timer := time.NewTimer(standingPatience)
-	defer timer.Stop()
-	select {
-	case err := <-found:
-		return err
-	case <-timer.C:
+	var err error
+	if inTime, _ := wake.Within(standingPatience, func() { err = look() }); !inTime {
 		return fmt.Errorf("%w, so that it is not known whether the lock was lost", turn.ErrUnanswered)
 	}
+	return err
 }
 
 // standingPatience is how long a reader that leaves others inside waits for the answer

@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // Heritable implements turn.Bequeather.
@@ -76,23 +77,12 @@ func (p *Passage) bequeathInTime() (heirs bool, err error) {
 	if p.cfg.Site.prompt.Load() {
 		return p.bequeath()
 	}
-	type result struct {
-		heirs bool
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		heirs, err := p.bequeath()
-		done <- result{heirs, err}
-	}()
-	timer := time.NewTimer(leavePatience)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		return r.heirs, r.err
-	case <-timer.C:
+	var some bool
+	var failed error
+	if inTime, _ := wake.Within(leavePatience, func() { some, failed = p.bequeath() }); !inTime {
 		return false, turn.ErrUnanswered
 	}
+	return some, failed
 }
 
 // untidied is how often at the least an estate is looked at that others cannot

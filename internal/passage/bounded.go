@@ -85,17 +85,16 @@ func (p *Passage) removeInTime() error {
 	if !p.entered.Load() {
 		patience, late = lateness, nil
 	}
-	done := make(chan error, 1)
-	go func() { done <- p.remove() }()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
-		go func() { p.unheard(<-done) }()
+	var err error
+	inTime, ended := wake.Within(patience, func() { err = p.remove() })
+	if !inTime {
+		go func() {
+			<-ended
+			p.unheard(err)
+		}()
 		return late
 	}
+	return err
 }
 
 // spare waits until few enough calls of this site are unanswered. Each costs a

@@ -9,6 +9,7 @@ import (
 	"github.com/filelock-go/filelock/internal/queue"
 	"github.com/filelock-go/filelock/internal/ticketdir"
 	"github.com/filelock-go/filelock/internal/turn"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 var (
@@ -60,22 +61,13 @@ func Within[T any](ctx context.Context, s *Site, f func() (T, error)) (T, error)
 	if ctx.Done() == nil || s.prompt.Load() {
 		return f()
 	}
-	type outcome struct {
-		value T
-		err   error
-	}
-	done := make(chan outcome, 1)
-	go func() {
-		value, err := f()
-		done <- outcome{value, err}
-	}()
-	select {
-	case o := <-done:
-		return o.value, o.err
-	case <-ctx.Done():
+	var value, none T
+	var err error
+	inTime, ended := wake.Until(ctx.Done(), func() { value, err = f() })
+	if !inTime {
 		s.unanswered.Add(1)
-		go func() { <-done; s.unanswered.Add(-1) }()
-		var none T
+		go func() { <-ended; s.unanswered.Add(-1) }()
 		return none, fmt.Errorf("%w: %w", turn.ErrUnanswered, ctx.Err())
 	}
+	return value, err
 }

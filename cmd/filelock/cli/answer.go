@@ -7,6 +7,7 @@ import (
 
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/ticket"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // tryLimit is how long -n, and what only looks at a queue, wait for a filesystem that
@@ -17,22 +18,12 @@ const tryLimit = 8 * time.Second
 // does not answer the calls that it takes to find a file. What f does then, it does for
 // nobody.
 func answered[T any](ctx context.Context, path string, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		v, err := f()
-		done <- result{v, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
+	var value, none T
+	var err error
+	if inTime, _ := wake.Until(ctx.Done(), func() { value, err = f() }); !inTime {
 		return none, fmt.Errorf("%s: %w: %w", ticket.Quote(path), filelock.ErrUnanswered, context.Cause(ctx))
 	}
+	return value, err
 }
 
 // inspect is filelock.Inspect for those who do not wait.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // usualWidth is that of a terminal that does not tell its own.
@@ -26,15 +28,5 @@ const outputPatience = 500 * time.Millisecond
 // briefly calls f, which writes what people may want to read, and waits for it, but not
 // for ever: a terminal takes nothing after Ctrl-S, nor a pipe that nobody reads.
 func briefly(f func()) {
-	done := make(chan struct{})
-	go func() {
-		f()
-		close(done)
-	}()
-	timer := time.NewTimer(outputPatience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
+	wake.Within(outputPatience, f)
 }

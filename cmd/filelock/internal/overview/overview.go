@@ -15,6 +15,7 @@ import (
 	"github.com/filelock-go/filelock"
 	"github.com/filelock-go/filelock/internal/ticket"
 	"github.com/filelock-go/filelock/internal/waitfor"
+	"github.com/filelock-go/filelock/internal/wake"
 )
 
 // Version is that of the JSON of an Overview. Fields are added without another one.
@@ -75,7 +76,7 @@ func (o *Overview) Add(ctx context.Context, target string, opts ...filelock.Opti
 
 // AddFound adds a queue that inspect finds, within its own limit, under another name.
 func (o *Overview) AddFound(ctx context.Context, name string, inspect func() (filelock.Queue, error)) {
-	found, err := unlessDone(ctx, inspect, nil)
+	found, err := unlessDone(ctx, inspect)
 	if err != nil {
 		o.add(failed(name, err))
 		return
@@ -212,30 +213,17 @@ func inTheWay(t filelock.Ticket) bool { return t.State != filelock.Dead && t.Sta
 
 // within calls f, and does not wait for it longer than the filesystem may take.
 func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	timer := time.NewTimer(answer)
-	defer timer.Stop()
-	return unlessDone(ctx, f, timer.C)
+	ctx, cancel := context.WithTimeoutCause(ctx, answer, errUnanswered)
+	defer cancel()
+	return unlessDone(ctx, f)
 }
 
-// unlessDone calls f, and does not wait for it longer than until ctx is done, or late is
-// ready.
-func unlessDone[T any](ctx context.Context, f func() (T, error), late <-chan time.Time) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		v, err := f()
-		done <- result{v, err}
-	}()
-	var none T
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-late:
-		return none, errUnanswered
-	case <-ctx.Done():
+// unlessDone calls f, and does not wait for it longer than until ctx is done.
+func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	var value, none T
+	var err error
+	if inTime, _ := wake.Until(ctx.Done(), func() { value, err = f() }); !inTime {
 		return none, context.Cause(ctx)
 	}
+	return value, err
 }
