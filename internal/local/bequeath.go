@@ -13,16 +13,7 @@ func (l *Line) Bequeath(p turn.Bequeather) error {
 		l.parties[i].heirs = true
 		return l.depart(i)
 	}
-	var tail turn.Passage
-	var shared bool // tail's kind
-	if w := l.waiters.first; w != nil {
-		shared = w.attempt.Shared()
-		tail = l.joinTail(w.attempt)
-	}
-	err := l.bequeath(p)
-	l.front = nil
-	_ = l.handOn(tail, shared) // the next may have given up meanwhile
-	return err
+	return l.endTurn(p, l.bequeath)
 }
 
 // bequeath does so without l.mu, which is held: let others get in line. The line

@@ -388,18 +388,24 @@ func (l *Line) Release(p turn.Passage, batch time.Duration) error {
 		l.next(given{granted: true, passage: p})
 		return nil
 	}
+	if alike && l.requeue(p) {
+		l.front = nil
+		_ = l.handOn(p, false) // the next may have given up meanwhile
+		return nil
+	}
+	return l.endTurn(p, l.leave)
+}
+
+// endTurn gives up the turn as end does, when a place at the tail has been taken for those
+// behind. l.mu is held, but not meanwhile.
+func (l *Line) endTurn(p turn.Passage, end func(turn.Passage) error) error {
 	var tail turn.Passage
 	var shared bool // tail's kind
-	var err error
-	if alike && l.requeue(p) {
-		tail = p
-	} else {
-		if w = l.waiters.first; w != nil { // it may have given up meanwhile
-			shared = w.attempt.Shared()
-			tail = l.joinTail(w.attempt)
-		}
-		err = l.leave(p)
+	if w := l.waiters.first; w != nil {
+		shared = w.attempt.Shared()
+		tail = l.joinTail(w.attempt)
 	}
+	err := end(p)
 	l.front = nil
 	_ = l.handOn(tail, shared) // the next may have given up meanwhile
 	return err
