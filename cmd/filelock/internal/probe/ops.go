@@ -110,49 +110,50 @@ func (l *Local) path(name string) (string, error) {
 // Prefix is what the names of all files begin with that are made here.
 const Prefix = ".filelock-verify-"
 
-func (l *Local) Create(name string) Result {
+// at returns the time that f finds a file to have.
+func (l *Local) at(name string, f func(path string) (time.Time, error)) Result {
 	path, err := l.path(name)
 	if err != nil {
 		return failed(err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	t, err := f(path)
 	if err != nil {
 		return failed(err)
 	}
-	info, err := f.Stat()
-	if err = errors.Join(err, f.Close()); err != nil {
-		return failed(err)
+	return Result{Time: t}
+}
+
+func modTime(info os.FileInfo, err error) (time.Time, error) {
+	if err != nil {
+		return time.Time{}, err
 	}
-	return Result{Time: info.ModTime()}
+	return info.ModTime(), nil
+}
+
+func (l *Local) Create(name string) Result {
+	return l.at(name, func(path string) (time.Time, error) {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		if err != nil {
+			return time.Time{}, err
+		}
+		info, err := f.Stat()
+		return modTime(info, errors.Join(err, f.Close()))
+	})
 }
 
 func (l *Local) Stat(name string) Result {
-	path, err := l.path(name)
-	if err != nil {
-		return failed(err)
-	}
-	info, err := os.Lstat(path)
-	if err != nil {
-		return failed(err)
-	}
-	return Result{Time: info.ModTime()}
+	return l.at(name, func(path string) (time.Time, error) { return modTime(os.Lstat(path)) })
 }
 
 func (l *Local) Fresh(name string) Result {
-	path, err := l.path(name)
-	if err != nil {
-		return failed(err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return failed(err)
-	}
-	defer f.Close()
-	at, err := freshTime(f)
-	if err != nil {
-		return failed(err)
-	}
-	return Result{Time: at}
+	return l.at(name, func(path string) (time.Time, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return time.Time{}, err
+		}
+		defer f.Close()
+		return freshTime(f)
+	})
 }
 
 func (l *Local) SetTime(name string, to time.Time) Result {
