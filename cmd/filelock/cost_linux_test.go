@@ -69,12 +69,13 @@ func TestCostBesideFlock(t *testing.T) {
 	}
 
 	for name, line := range lines {
-		holder := exec.Command(line[0], append(line[1:len(line)-1:len(line)-1], "sleep", "5")...)
+		held := filepath.Join(dir, name+".held")
+		holder := exec.Command(line[0], append(line[1:len(line)-1:len(line)-1], "sh", "-c", "echo held >"+held+"; exec sleep 5")...)
 		require.NoError(t, holder.Start())
-		time.Sleep(200 * time.Millisecond)
+		waitForFile(t, held)
 		waiter := exec.Command(line[0], line[1:]...)
 		require.NoError(t, waiter.Start())
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // of waiting: that is what is measured
 		memory := residentOf(t, waiter.Process.Pid)
 		t.Logf("a waiter, %s: %d kB resident, of which %d its own", name, memory["Rss"], memory["Private_Dirty"])
 		require.Less(t, memory["Rss"], 20<<10)
