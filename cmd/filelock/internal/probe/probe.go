@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/filelock-go/filelock/internal/wake"
@@ -208,6 +207,3 @@ func (l *Lab) stale(d time.Duration) Grade {
 		return Limited
 	}
 }
-
-// Has reports whether a listing's name is one of those that experiments make.
-func Has(name string) bool { return strings.HasPrefix(name, Prefix) }
