@@ -310,7 +310,7 @@ func (c *callCounter) waits(t *testing.T, i int) {
 
 // toldOfChanges reports whether the kernel tells this process of changes, and
 // if so has it do that until stop is called. A user has only so many inotify
-// instances, and other tests may use them up: then waiters go by the clock.
+// instances, and other programs may have them all: then waiters go by the clock.
 func toldOfChanges() (stop func(), told bool) {
 	self, err := os.Executable()
 	if err != nil {

@@ -618,18 +618,15 @@ func returnsChild(args []string) error {
 func TestReturnsUnseen(t *testing.T) {
 	path := target(t)
 	requireRest(t, filepath.Dir(path))
-	var children []*locktest.Child
-	for range 3 {
-		c := locktest.Start(t, "returns", path)
+	a, b := locktest.Start(t, "returns", path), locktest.Start(t, "returns", path)
+	blind := locktest.StartBlind(t, "returns", path)
+	for _, c := range []*locktest.Child{a, b, blind} {
 		c.Expect("ready")
-		children = append(children, c)
 	}
-	a, b, blind := children[0], children[1], children[2]
 	a.Go()
 	a.Expect("held")
 	b.Go()
 	settled(t, path, 2)
-	takeInstances(t)
 	blind.Go()
 	settled(t, path, 3)
 	a.Go()

@@ -81,19 +81,36 @@ type Child struct {
 // for those who wrap it.
 func Command(t testing.TB, args ...any) (env string, path string) {
 	t.Helper()
+	env, path, err := call(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env, path
+}
+
+func call(args []any) (env string, path string, err error) {
 	words := make([]string, len(args))
 	for i, a := range args {
 		words[i] = fmt.Sprint(a)
 	}
-	call, err := json.Marshal(words)
+	text, err := json.Marshal(words)
 	if err != nil {
-		t.Fatal(err)
+		return "", "", err
 	}
 	path, err = os.Executable()
+	return ChildEnv + "=" + string(text), path, err
+}
+
+// command returns the command of a child.
+func command(args ...any) (*exec.Cmd, error) {
+	env, path, err := call(args)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return ChildEnv + "=" + string(call), path
+	cmd := exec.Command(path)
+	// The race detector has every process wait a second before it exits.
+	cmd.Env = append(os.Environ(), env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	return cmd, nil
 }
 
 // Idler returns a command that does nothing for longer than any test waits, as
@@ -112,10 +129,10 @@ func Idler() *exec.Cmd {
 // the test ends.
 func Start(t testing.TB, args ...any) *Child {
 	t.Helper()
-	env, path := Command(t, args...)
-	cmd := exec.Command(path)
-	// The race detector has every process wait a second before it exits.
-	cmd.Env = append(os.Environ(), env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	cmd, err := command(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return StartCmd(t, cmd)
 }
 
