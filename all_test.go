@@ -335,6 +335,7 @@ func TestDoAll(t *testing.T) {
 
 // TestDoAllEndsWhenOneIsLost: the loss of any of them ends the context.
 func TestDoAllEndsWhenOneIsLost(t *testing.T) {
+	t.Parallel()
 	for _, lost := range []string{"a", "b"} {
 		dir := t.TempDir()
 		a := newLock(t, filepath.Join(dir, "a"), filelock.WithLease(time.Second))

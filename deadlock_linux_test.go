@@ -268,6 +268,7 @@ func waitsChild(args []string) error {
 // TestCircleOfOwners: in one process it is known who waits, if owners are named: then a
 // circle is a deadlock. Without names nothing is told.
 func TestCircleOfOwners(t *testing.T) {
+	t.Parallel()
 	for _, named := range []bool{true, false} {
 		t.Run(fmt.Sprint("named ", named), func(t *testing.T) {
 			_, locks := several(t, 2)
@@ -322,6 +323,7 @@ func TestCircleOfOwners(t *testing.T) {
 // TestNoCircleOfAnOwner: who waits in the name of one owner has nothing to do with what
 // another one holds.
 func TestNoCircleOfAnOwner(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, b := newLock(t, filepath.Join(dir, "a")), filepath.Join(dir, "b")
 	acquire(t, a)
@@ -386,6 +388,7 @@ func TestNoCircleOfNobody(t *testing.T) {
 // TestNoCircleOfWhoOnlyWaits: to wait for a lock in one goroutine is not to hold it in
 // another one.
 func TestNoCircleOfWhoOnlyWaits(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
 	holder := locktest.Start(t, "hold", b)

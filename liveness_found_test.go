@@ -71,6 +71,7 @@ func TestRowOfDeadTickets(t *testing.T) {
 // lease does not enter with a ticket that others may be about to remove. It
 // starts anew with another one.
 func TestStoppedWaiterWithLease(t *testing.T) {
+	t.Parallel()
 	path := target(t)
 	l := newLock(t, path)
 	require.NoError(t, l.TryLock())

@@ -69,6 +69,7 @@ func plantEarlier(t *testing.T, path string) string {
 // TestEarlierBoot: what a reboot left is removed, from disk and memory, once its
 // locks were free for long enough: nobody asks which boot it is of.
 func TestEarlierBoot(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, dir string) {
 		path := filepath.Join(dir, "target")
 		plantEarlier(t, path)

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	locktest.AtEnd = filelock.GiveUpRests
 	locktest.RunChild()
 	flag.Parse()
+	if err := locktest.SideBySide(); err != nil {
+		panic(err)
+	}
 	os.Exit(run(m))
 }
 

@@ -95,6 +95,7 @@ func TestOwnTryIsBehindOne(t *testing.T) {
 // TestOwnerOfWhatIsLost: an owner that has lost the lock cannot come in again by
 // that, and learns of it; until it has given back all that it held.
 func TestOwnerOfWhatIsLost(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]filelock.Option{
 		"reentrant": {filelock.WithReentrant()},
 		"not":       nil,

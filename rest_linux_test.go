@@ -150,6 +150,7 @@ func TestLeftAtRest(t *testing.T) {
 // TestRestIsInNobodysWay: a ticket that rests is shown as such, a try is not
 // refused for it, and its owner starts anew.
 func TestRestIsInNobodysWay(t *testing.T) {
+	t.Parallel()
 	path := target(t)
 	requireRest(t, filepath.Dir(path))
 	owner := locktest.Start(t, "uses", path, 2, time.Hour)
@@ -464,6 +465,7 @@ func TestNeverAtRest(t *testing.T) {
 // TestLeftAtRestElsewhere: what a process of another pid namespace has left is
 // removed by who comes next, and by Reap.
 func TestLeftAtRestElsewhere(t *testing.T) {
+	t.Parallel()
 	w := world{PIDs: true}
 	requireWorld(t, w)
 	dir := t.TempDir()
