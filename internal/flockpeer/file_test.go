@@ -88,13 +88,39 @@ func waiting() (n int) {
 	return n
 }
 
-// giveUp waits for a lock for a moment, in vain.
+// giveUp waits for a lock for a moment, in vain. The moment begins when the call is about
+// to wait in flock: one that is not wanted before that ends, and leaves nothing behind.
 func (f *File) giveUp(t *testing.T, kind Kind) {
 	t.Helper()
-	ctx, cancel := brief()
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_, err := f.wait(ctx, kind)
-	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.wait(ctx, kind)
+		done <- err
+	}()
+	assert.Eventually(t, func() bool { return f.isInFlock(kind) }, stuck, time.Millisecond)
+	select {
+	case err := <-done:
+		assert.Fail(t, "it did not block", "%v", err)
+		return
+	case <-time.After(mustBlock):
+	}
+	cancel()
+	assert.ErrorIs(t, <-done, context.Canceled)
+}
+
+// isInFlock reports whether a call of the kind waits in flock, or is about to.
+func (f *File) isInFlock(kind Kind) bool {
+	f.mu.Lock()
+	c := f.calls[kind]
+	f.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lock != nil
 }
 
 // TestLeftBehind: however many give up, at once or one after another, and however often
