@@ -221,7 +221,7 @@ func TestOnWaitFollows(t *testing.T) {
 	next := newLock(t, path)
 	next.OwnLine()
 	isNext := start(func() error { return next.Acquire(t.Context()) })
-	queued(t, filepath.Dir(path), 3)
+	settled(t, path, 3)
 
 	cancel()
 	require.ErrorIs(t, result(t, gaveUp), context.Canceled)

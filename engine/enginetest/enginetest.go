@@ -5,6 +5,7 @@ package enginetest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +158,23 @@ func (t table) queued(c Client, n int) filelock.Queue {
 		}
 		if time.Since(began) > stuck {
 			t.Fatalf("stuck: %d are in the queue, not %d: %v", len(q.Tickets), n, q.Tickets)
+		}
+	}
+}
+
+// settled waits until n are in the queue whose order is final: who has only just come
+// may still get a place behind those that come later.
+func (t table) settled(c Client, n int) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		q := t.queued(c, n)
+		if !slices.ContainsFunc(q.Tickets, func(of filelock.Ticket) bool {
+			return of.State != filelock.Inside && of.State != filelock.Alive
+		}) {
+			return
+		}
+		if time.Since(began) > stuck {
+			t.Fatalf("stuck: the order is not final: %v", q.Tickets)
 		}
 	}
 }

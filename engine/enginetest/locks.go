@@ -95,7 +95,7 @@ func order(t table) {
 			entered <- i
 			return l.Unlock()
 		}))
-		t.queued(look, i+2)
+		t.settled(look, i+2)
 	}
 	require.NoError(t, first.Unlock())
 	for i := range waiters {
@@ -111,10 +111,10 @@ func cancel(t table) {
 	ctx, end := context.WithCancel(context.Background())
 	between := t.on()
 	gaveUp := start(func() error { return between.Acquire(ctx) })
-	t.queued(look, 2)
+	t.settled(look, 2)
 	last := t.on()
 	held := start(func() error { return last.Acquire(t.context()) })
-	t.queued(look, 3)
+	t.settled(look, 3)
 	end()
 	ended := time.Now()
 	err := result(t, gaveUp)
@@ -141,7 +141,7 @@ func heir(t table) {
 	holder, l, late := t.holder(), t.on(), t.on()
 	ctx, end := context.WithCancel(context.Background())
 	first := start(func() error { return l.Acquire(ctx) })
-	t.queued(look, 2)
+	t.settled(look, 2)
 	var r referee
 	enter := func(who string, l *filelock.FileLock) <-chan error {
 		return start(func() error {
@@ -286,7 +286,7 @@ func inLine(t table, opt filelock.Option) []string {
 	require.NoError(t, here.Acquire(t.context()))
 	r.enters("holder")
 	enter("there", there)
-	t.queued(look, 2)
+	t.settled(look, 2)
 	began := time.Now()
 	for range 3 {
 		enter("here", here)

@@ -21,7 +21,7 @@ func sharedLocks(t table) {
 	require.NoError(t, t.onceShared(r1), "another goroutine joins")
 	w := t.on()
 	writes := start(func() error { return w.Acquire(t.context()) })
-	t.queued(look, 3)
+	t.settled(look, 3)
 	require.ErrorIs(t, t.on().TryLockShared(), filelock.ErrLocked, "it would overtake a writer")
 	r3 := t.on()
 	reads := start(func() error { return r3.AcquireShared(t.context()) })
