@@ -63,6 +63,10 @@ type Directory interface {
 	// somebody is about to remove it. Where there are no entry locks it only
 	// looks. It may be called again.
 	Enter() (Number, error)
+	// Reenter is Enter for a ticket that rests (R14). It need not look at the name but
+	// now and then: that nobody removed the ticket can be told by the open file, and
+	// that it was not moved by the times of the directory.
+	Reenter() (Number, error)
 	// Rest marks the ticket as resting (R14), unless it is marked, and gives up its
 	// locks. After an error the ticket may be marked, and still be entered.
 	Rest() error

@@ -94,6 +94,11 @@ func (c *Contender) passOn(left bool) (rests bool, err error) {
 // After any error the ticket is good for nothing but Leave.
 func (c *Contender) Resume() (inside bool, err error) {
 	// While it has the entry lock, nobody removes the ticket.
+	if c.alone && c.settled {
+		if inside, err = c.reenter(); inside || err != nil {
+			return inside, err
+		}
+	}
 	if c.alone {
 		err = c.comeIn()
 	} else {
@@ -108,6 +113,19 @@ func (c *Contender) Resume() (inside bool, err error) {
 		}
 	}
 	return false, c.again()
+}
+
+// reenter is Resume for one in whose directory nothing has changed, and reports whether
+// that is so.
+func (c *Contender) reenter() (inside bool, err error) {
+	switch number, err := c.dir.Reenter(); {
+	case err != nil:
+		return false, err
+	case number != c.own.Number:
+		return false, ErrMoved
+	}
+	now, err := c.dir.Times()
+	return now == c.noted, err
 }
 
 // Requeue is Rest and Resume in one, for one who knows that it is not alone and

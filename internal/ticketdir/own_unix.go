@@ -29,6 +29,7 @@ type Own struct {
 	lent      bool // others may have the descriptor
 	marked    bool // it may rest (R14)
 	resting   bool // it does; guarded by times
+	returns   int  // how often it came back
 	waited    bool // some time has passed since the end of the doorway
 	tidied    bool // see Tidied
 	// inLineAgain: it got in line again (R15), and so have others, most likely.
