@@ -30,7 +30,7 @@ var (
 	}
 	// systemCallsRest are the same where the ticket rests: three looks at the
 	// directory's times, one at the own name, and the entry lock.
-	systemCallsRest = tally{"fcntl": 2, "fstat": 3, "newfstatat": 1}
+	systemCallsRest = tally{"fcntl": 2, "fstat": 4}
 	// systemCallsBehind are what a hold costs in addition where several others
 	// are ahead and the number must be raised, and systemCallsPerTicket what each
 	// of these others adds to that: one look at its number. Behind many others,

@@ -30,7 +30,7 @@ var (
 	// callsFirstRest are of the second one, after which the ticket rests, and
 	// callsRest of later ones.
 	callsFirstRest = tally{"Create": 1, "Times": 4, "List": 2, "Settle": 1, "Enter": 1, "Rest": 1}
-	callsRest      = tally{"Enter": 1, "Times": 3, "Rest": 1}
+	callsRest      = tally{"Reenter": 1, "Times": 3, "Rest": 1}
 	// callsFirstRestSlow are those of one that was kept from going on for some ticks of the
 	// clock between its creation and its listing: it need not list again.
 	callsFirstRestSlow = tally{"Create": 1, "Times": 3, "List": 1, "Settle": 1, "Enter": 1, "Rest": 1}
@@ -205,7 +205,7 @@ func TestCallsOfRestingLock(t *testing.T) {
 		for range waiters {
 			pass()
 		}
-		require.Equal(t, waiters, calls.of(1)["Enter"]-before["Enter"])
+		require.Equal(t, waiters, calls.of(1)["Reenter"]-before["Reenter"])
 		require.Equal(t, callsRest.times(waiters), calls.of(1).minus(before), "if it is less, lower the limit")
 	})
 }

@@ -26,7 +26,7 @@ var Steps = []string{
 }
 
 // RestSteps are those of a ticket that rests.
-var RestSteps = []string{"Rest", "Restamp", "Times", "Witness", "Bequeath"}
+var RestSteps = []string{"Rest", "Reenter", "Restamp", "Times", "Witness", "Bequeath"}
 
 // stepped is a TicketDir that tells of its steps.
 type stepped struct {
@@ -68,6 +68,11 @@ func (s *stepped) Settle(waits bool) (err error) {
 func (s *stepped) Enter() (n queue.Number, err error) {
 	defer s.step("Enter", s.Name())()
 	return s.TicketDir.Enter()
+}
+
+func (s *stepped) Reenter() (n queue.Number, err error) {
+	defer s.step("Reenter", s.Name())()
+	return s.TicketDir.Reenter()
 }
 
 func (s *stepped) Rest() (err error) {

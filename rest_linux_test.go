@@ -106,6 +106,19 @@ func atRest(t *testing.T, opts ...filelock.Option) (l *filelock.FileLock, dir st
 	return l, dir
 }
 
+// comesBack is atRest, in a directory whose times tell whether anybody came.
+func comesBack(t *testing.T, path string) *filelock.FileLock {
+	t.Helper()
+	calls := countCalls(t)
+	l := newLock(t, path, filelock.WithLinger(time.Hour))
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	eventually(t, "the directory's times to settle", func() bool {
+		require.NoError(t, use(l, 1))
+		return calls.all()["Reenter"] > 0
+	})
+	return l
+}
+
 // TestLeftAtRest: what a process leaves that ends while its ticket rests is one
 // file, which the next one removes at sight, and no reason for a warning.
 func TestLeftAtRest(t *testing.T) {
@@ -437,6 +450,37 @@ func TestReplacedWhileResting(t *testing.T) {
 			require.NoError(t, l.Unlock())
 		})
 	}
+}
+
+// TestReplacedFurtherUp: a directory that is not itself renamed does not change with the
+// path that leads to it. That is noticed, too, if not at once.
+func TestReplacedFurtherUp(t *testing.T) {
+	up := filepath.Join(t.TempDir(), "up")
+	path := filepath.Join(up, "dir", "target")
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	requireRest(t, filepath.Dir(path))
+	l := comesBack(t, path)
+	require.NoError(t, os.Rename(up, up+".old"))
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o777))
+	require.NoError(t, use(l, 100))
+	require.NoError(t, l.TryLock())
+	require.Len(t, tickets(t, filepath.Dir(path)), 1)
+	other := newLock(t, path, filelock.WithLease(time.Hour)) // as another process
+	require.ErrorIs(t, other.TryLock(), filelock.ErrLocked)
+	require.NoError(t, l.Unlock())
+}
+
+// TestMovedWhileResting: a ticket whose number somebody has changed is of no use any more.
+func TestMovedWhileResting(t *testing.T) {
+	path := target(t)
+	dir := filepath.Dir(path)
+	requireRest(t, dir)
+	l := comesBack(t, path)
+	before := tickets(t, dir)
+	later := time.Now().Add(time.Hour)
+	require.NoError(t, os.Chtimes(filepath.Join(dir, before[0]), time.Unix(0, 0), later))
+	require.NoError(t, use(l, 1))
+	require.NotEqual(t, before, tickets(t, dir))
 }
 
 // TestNeverAtRest where others could not see that a ticket rests, or not remove it.

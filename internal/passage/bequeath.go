@@ -30,7 +30,7 @@ func (p *Passage) Bequeath() error {
 	if p.abandoned.Load() || !p.dir.Shared() {
 		return p.Leave()
 	}
-	p.kept.close()
+	p.way.close()
 	p.setHeld(nil)
 	heirs, err := p.bequeathInTime()
 	if p.cfg.mayRest() {

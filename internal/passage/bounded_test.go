@@ -739,7 +739,7 @@ func TestWaitIsEnded(t *testing.T) {
 // but never those that are not for us to make.
 func TestUnseenEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &Passage{}
+		p := &Passage{way: new(way)}
 		look := func(name string, err error) error {
 			p.again = false
 			_, standing, err := p.unseen(queue.Ticket{Name: name}, err)

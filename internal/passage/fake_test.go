@@ -279,7 +279,7 @@ func (d *fakeDir) Renumber(n queue.Number) (queue.Number, error) { return n, d.c
 func (d *fakeDir) Announce(queue.Number) error                   { return d.called("announce") }
 func (d *fakeDir) Settle(bool) error                             { return d.called("settle") }
 func (d *fakeDir) Enter() (queue.Number, error)                  { return ownNumber, d.called("enter") }
-func (d *fakeDir) Reenter() (queue.Number, error)                { return ownNumber, d.called("reenter") }
+func (d *fakeDir) Reenter() (queue.Number, error)                { return ownNumber, d.called("enter") }
 func (d *fakeDir) Remove() error                                 { return d.called("remove") }
 func (d *fakeDir) Beat() error                                   { return d.called("beat") }
 func (d *fakeDir) Quit() error                                   { return d.called("quit") }

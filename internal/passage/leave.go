@@ -17,7 +17,7 @@ func (p *Passage) Leave() error {
 	if p.abandoned.Load() {
 		return nil // the call that was abandoned sees to it
 	}
-	p.kept.close()
+	p.way.close()
 	p.setHeld(nil)
 	err := p.removeInTime()
 	gone := errors.Is(err, queue.ErrGone)
@@ -91,7 +91,7 @@ func (p *Passage) Requeue() bool {
 		p.setHeld(p.dir)
 		return false
 	}
-	p.kept.close()
+	p.way.close()
 	p.quiet()
 	if p.cfg.Observe != nil {
 		p.tellLeft()
@@ -99,14 +99,13 @@ func (p *Passage) Requeue() bool {
 		p.tell(turn.Event{Step: turn.Enqueued})
 	}
 	p.entered.Store(false)
-	p.restarts, p.watching, p.failing, p.sweptSince = nil, "", failing{}, time.Time{}
-	p.try, p.vain, p.spread, p.reaped, p.passed, p.again = false, false, false, false, false, false
+	p.way, p.try, p.vain = new(way), false, false
 	return true
 }
 
 // giveUp is the end of an abandoned passage, whose Leave has returned.
 func (p *Passage) giveUp() {
-	p.kept.close()
+	p.way.close()
 	p.unheard(p.remove())
 }
 

@@ -131,33 +131,17 @@ type Passage struct {
 	cfg *Config
 
 	*place
-	unfit   *place                          // one of the other kind that rested, to be removed first
-	resumes bool                            // the place rested, and has yet to be come back to
-	resumed bool                            // that let it in at once
-	vain    bool                            // that did not: others may have taken it for inside
-	ofUse   bool                            // the place that rested was there
-	rested  bool                            // it rests now, and may be another's
+	*way         // nil for one that comes back to its place and is let in at once
+	resumes bool // the place rested, and has yet to be come back to
+	resumed bool // that let it in at once
+	vain    bool // that did not: others may have taken it for inside
+	ofUse   bool // the place that rested was there
+	rested  bool // it rests now, and may be another's
+	try     bool
 	beating atomic.Pointer[lease.Heartbeat] // nil without a lease
-	bell    *wake.Bell                      // for those behind; nil where they need none
-
-	kept       kept   // others' tickets that stay open
-	watching   string // the name of the ticket that is watched
-	try        bool
-	patient    time.Time // until when a try waits for others; zero: it has not waited yet
-	spread     bool      // the clocks of all ahead are running
-	reaped     bool      // the departed ahead were removed
-	passed     bool      // one that rests was passed by
-	again      bool      // the last look failed: look again at the poll interval
-	patrolAt   time.Time // when patrol is due
-	sweptSince time.Time // since when one without a name has been inside ahead of us
-	failing    failing
-	since      time.Time // when it came to where it is
-
-	timed    bool      // it is known how long its doorway took
-	waits    time.Time // when it began to wait
-	entered  atomic.Bool
-	restarts []time.Time
-	lost     atomic.Bool
+	since   time.Time                       // when it came to where it is
+	entered atomic.Bool
+	lost    atomic.Bool
 
 	onWait   atomic.Pointer[func()] // see OnWait
 	sighting atomic.Pointer[sighting]
@@ -165,6 +149,33 @@ type Passage struct {
 	mu        sync.Mutex  // for held, and for abandoned to become true
 	held      TicketDir   // while it is inside, the ticket; for Witness
 	abandoned atomic.Bool // nobody waits for its calls any more; see bounded.go
+}
+
+// way is what a passage knows on its way through the queue. It is more than half of
+// what there is to allocate.
+type way struct {
+	unfit      *place     // one of the other kind that rested, to be removed first
+	bell       *wake.Bell // for those behind; nil where they need none
+	kept       kept       // others' tickets that stay open
+	watching   string     // the name of the ticket that is watched
+	patient    time.Time  // until when a try waits for others; zero: it has not waited yet
+	spread     bool       // the clocks of all ahead are running
+	reaped     bool       // the departed ahead were removed
+	passed     bool       // one that rests was passed by
+	again      bool       // the last look failed: look again at the poll interval
+	timed      bool       // it is known how long its doorway took
+	patrolAt   time.Time  // when patrol is due
+	sweptSince time.Time  // since when one without a name has been inside ahead of us
+	failing    failing
+	waits      time.Time // when it began to wait
+	restarts   []time.Time
+}
+
+// close closes others' tickets.
+func (w *way) close() {
+	if w != nil {
+		w.kept.close()
+	}
 }
 
 var (
@@ -177,13 +188,13 @@ var (
 
 // New returns a passage that has yet to join.
 func New(cfg *Config) *Passage {
-	p := &Passage{cfg: cfg}
-	p.place, p.unfit = cfg.Site.comeBack(cfg)
-	if p.resumes = p.place != nil; p.resumes {
+	back, unfit := cfg.Site.comeBack(cfg)
+	if back != nil {
+		p := &Passage{cfg: cfg, place: back, resumes: true}
 		p.contender.Bind(p)
 		return p
 	}
-	p.place = &place{dir: Open(&cfg.Queue, nil)}
+	p := &Passage{cfg: cfg, way: &way{unfit: unfit}, place: &place{dir: Open(&cfg.Queue, nil)}}
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
 	if cfg.Queue.Shared {
 		p.contender.Share()
@@ -200,12 +211,12 @@ func (p *Passage) renew() {
 
 // Join implements turn.Passage.
 func (p *Passage) Join(ctx context.Context) error {
+	if p.resumes {
+		return p.comeBack(ctx)
+	}
 	if p.unfit != nil {
 		_ = p.unfit.leave()
 		p.unfit = nil
-	}
-	if p.resumes {
-		return p.comeBack(ctx)
 	}
 	if p.prompt(ctx) {
 		return p.join(ctx)
@@ -256,6 +267,9 @@ func (p *Passage) comeBack(ctx context.Context) (err error) {
 	}
 	p.resumed, err = p.contender.Resume()
 	p.vain, p.ofUse = !p.resumed, err == nil
+	if !p.resumed {
+		p.way = new(way)
+	}
 	if err != nil {
 		p.cfg.Site.restedInVain()
 		if err = p.anew(ctx); err != nil {
@@ -300,7 +314,9 @@ func (p *Passage) ended(err error) error {
 
 // Try implements turn.Passage.
 func (p *Passage) Try(ctx context.Context) error {
-	p.try, p.patient = true, time.Time{}
+	if p.try = true; p.way != nil {
+		p.patient = time.Time{}
+	}
 	err := p.ended(p.bounded(ctx, p.wait))
 	if errors.Is(err, queue.ErrBusy) {
 		return turn.ErrBusy
@@ -359,7 +375,7 @@ func (p *Passage) unswept() error {
 
 // inside notes that it is our turn.
 func (p *Passage) inside() {
-	p.kept.close()
+	p.way.close()
 	if p.cfg.Observe != nil {
 		p.since = time.Now()
 	}
@@ -411,8 +427,10 @@ func (p *Passage) anew(ctx context.Context) error {
 
 // quiet ends what goes on beside a ticket that is removed.
 func (p *Passage) quiet() {
-	p.bell.Ring()
-	p.bell = nil
+	if p.way != nil {
+		p.bell.Ring()
+		p.bell = nil
+	}
 	p.beating.Load().Stop()
 }
 

@@ -33,8 +33,8 @@
 //	R14 resting         who leaves alone may keep its ticket, marked: it gives up
 //	                    the entry lock, then looks whether anybody came, and
 //	                    leaves if so. To come back it takes the entry lock, looks
-//	                    its name up, then looks whether anybody came: alone it is
-//	                    inside, else it starts anew. Others remove a marked
+//	                    whether its ticket is there, then whether anybody came:
+//	                    alone it is inside, else it starts anew. Others remove a marked
 //	                    ticket whose entry lock is free, when nothing else is
 //	                    ahead. Alone is who sees none that conflicts; and a
 //	                    ticket serves passages of its own kind.
@@ -74,7 +74,8 @@
 // rested are not to be overtaken. That it looks as it begins to rest, after it has
 // given up the entry lock, is for those who found that held, and sleep. Both looks
 // take the directory's times for an answer where these can tell; should they lie,
-// order and promptness suffer, not the exclusion.
+// order and promptness suffer, not the exclusion. That its ticket is there the open
+// file may tell j (Reenter): whoever removes it by R13 takes its last name.
 //
 // Nor does queueing again (R15). A ticket that rests at the tail is outside, and
 // comes in by no other way than the doorway. There it is like one that was created

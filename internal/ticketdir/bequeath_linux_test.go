@@ -76,11 +76,11 @@ func TestBequeathKeepsWhatIsUnseen(t *testing.T) {
 	q := queueIn(t.TempDir())
 	o, witness := inherited(t, q)
 	require.NoError(t, witness.Close())
-	ofd = func(fd, cmd int, lock int16, start, length int64) (int16, error) {
+	ofd = func(fd, cmd int, lock int16, start, length int64, atOnce bool) (int16, error) {
 		if cmd == unix.F_OFD_GETLK {
 			return 0, unix.ENOLCK
 		}
-		return was(fd, cmd, lock, start, length)
+		return was(fd, cmd, lock, start, length, atOnce)
 	}
 	_, err := o.Bequeath()
 	requirePathError(t, err, "lock", o.Path(), unix.ENOLCK)

@@ -102,7 +102,7 @@ func (o *Own) Reenter() (queue.Number, error) {
 		return queue.Number{}, err
 	}
 	o.entered = true
-	switch st, err := fstat(o.fd); {
+	switch st, err := o.h.fstat(o.fd); {
 	case err != nil:
 		return queue.Number{}, wrap("stat", o.Path(), err)
 	case st.nlink == 0:

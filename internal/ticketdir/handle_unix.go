@@ -55,6 +55,15 @@ func newHandle(path string) (*handle, error) {
 // oneKernel reports whether listings and attributes show what is there now.
 func (h *handle) oneKernel() bool { return h.filesystem.OneKernel }
 
+// fstat is fstat of the directory, or of a file in it. What a stack of filesystems stands
+// on may be one that asks somebody.
+func (h *handle) fstat(fd int) (stat, error) {
+	if h.oneKernel() && !h.filesystem.Stacks {
+		return fstatAtOnce(fd)
+	}
+	return fstat(fd)
+}
+
 // entries reports whether tickets have entry locks here (R13).
 func (h *handle) entries() bool { return hasEntries && h.oneKernel() }
 

@@ -20,17 +20,21 @@ const (
 )
 
 // ofd makes one call for the lock of a part of a file, and returns the type of
-// what is in the way, if asked for that. It is a variable for the tests of
-// filesystems without locks.
-var ofd = func(fd, cmd int, lock int16, start, length int64) (inTheWay int16, err error) {
+// what is in the way, if asked for that. atOnce: see fcntlAtOnce. It is a variable for
+// the tests of filesystems without locks.
+var ofd = func(fd, cmd int, lock int16, start, length int64, atOnce bool) (inTheWay int16, err error) {
 	l := unix.Flock_t{Type: lock, Whence: io.SeekStart, Start: start, Len: length}
-	err = unix.FcntlFlock(uintptr(fd), cmd, &l)
+	if atOnce {
+		err = fcntlAtOnce(fd, cmd, &l)
+	} else {
+		err = unix.FcntlFlock(uintptr(fd), cmd, &l)
+	}
 	return l.Type, err
 }
 
-func setLock(fd int, lock int16, start, length int64) error {
+func setLock(fd int, lock int16, start, length int64, atOnce bool) error {
 	for {
-		if _, err := ofd(fd, unix.F_OFD_SETLK, lock, start, length); err != unix.EINTR {
+		if _, err := ofd(fd, unix.F_OFD_SETLK, lock, start, length, atOnce); err != unix.EINTR {
 			return err
 		}
 	}
@@ -40,7 +44,7 @@ func setLock(fd int, lock int16, start, length int64) error {
 // nothing was seen, which is no error.
 func getLock(fd int, lock int16, start int64) (liveness.Lock, error) {
 	for {
-		switch inTheWay, err := ofd(fd, unix.F_OFD_GETLK, lock, start, 1); {
+		switch inTheWay, err := ofd(fd, unix.F_OFD_GETLK, lock, start, 1, false); {
 		case err == unix.EINTR:
 		case noLocks(err):
 			return liveness.Unseen, nil
@@ -54,13 +58,15 @@ func getLock(fd int, lock int16, start int64) (liveness.Lock, error) {
 	}
 }
 
-func takeEntry(fd int) error   { return setLock(fd, unix.F_WRLCK, entryByte, 1) }
-func giveUpEntry(fd int) error { return setLock(fd, unix.F_UNLCK, entryByte, 1) }
-func takeWitness(fd int) error { return setLock(fd, unix.F_RDLCK, witnessByte, 1) }
-func giveUpLocks(fd int) error { return setLock(fd, unix.F_UNLCK, entryByte, 2) }
+// Entry locks, and rest, are only where no server is asked.
+func takeEntry(fd int) error   { return setLock(fd, unix.F_WRLCK, entryByte, 1, true) }
+func giveUpEntry(fd int) error { return setLock(fd, unix.F_UNLCK, entryByte, 1, true) }
+func goToRest(fd int) error    { return setLock(fd, unix.F_UNLCK, entryByte, 2, true) }
+func takeWitness(fd int) error { return setLock(fd, unix.F_RDLCK, witnessByte, 1, false) }
+func giveUpLocks(fd int) error { return setLock(fd, unix.F_UNLCK, entryByte, 2, false) }
 
 // barEntry keeps the owner from its entry lock, until unbarEntry.
-func barEntry(fd int) error   { return setLock(fd, unix.F_RDLCK, entryByte, 1) }
+func barEntry(fd int) error   { return setLock(fd, unix.F_RDLCK, entryByte, 1, true) }
 func unbarEntry(fd int) error { return giveUpEntry(fd) }
 
 // entryOf does not see another remover's lock.

@@ -18,8 +18,8 @@ func withLocks(t testing.TB, f func(fd, cmd int, lock int16, start int64, call f
 	t.Helper()
 	was := ofd
 	t.Cleanup(func() { ofd = was })
-	ofd = func(fd, cmd int, lock int16, start, length int64) (int16, error) {
-		return f(fd, cmd, lock, start, func() (int16, error) { return was(fd, cmd, lock, start, length) })
+	ofd = func(fd, cmd int, lock int16, start, length int64, atOnce bool) (int16, error) {
+		return f(fd, cmd, lock, start, func() (int16, error) { return was(fd, cmd, lock, start, length, atOnce) })
 	}
 }
 

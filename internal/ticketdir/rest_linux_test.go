@@ -3,6 +3,7 @@ package ticketdir
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -117,6 +118,60 @@ func TestRemovedAtRest(t *testing.T) {
 	_, err = o.Enter()
 	require.ErrorIs(t, err, queue.ErrGone)
 	require.ErrorIs(t, o.Remove(), queue.ErrGone)
+}
+
+// TestReenter: the open ticket tells that it was removed, and its name is looked up
+// where that would not tell, and now and then: the path may lead elsewhere.
+func TestReenter(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(t *testing.T, o *Own)
+		within int // so many returns it is noticed
+	}{
+		"removed":                 {func(t *testing.T, o *Own) { require.NoError(t, os.Remove(o.Path())) }, 1},
+		"linked, and removed":     {linkedAndRemoved, 1},
+		"another directory there": {func(t *testing.T, o *Own) { replaceDir(t, filepath.Dir(o.q.Dir), o.q.Dir) }, byName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "dir", "dir")
+			require.NoError(t, os.MkdirAll(dir, 0o777))
+			o := inside(t, dir)
+			before := o.number
+			again := func() (queue.Number, error) {
+				require.NoError(t, o.Rest())
+				return o.Reenter()
+			}
+			for range byName + 1 {
+				n, err := again()
+				require.NoError(t, err)
+				require.Equal(t, before, n)
+				require.Equal(t, liveness.Held, probeOf(t, o).Entry)
+			}
+			require.NoError(t, o.Rest())
+			tt.change(t, o)
+			var returns int
+			for err := error(nil); err == nil; returns++ {
+				_, err = o.Reenter()
+				require.True(t, err == nil || errors.Is(err, queue.ErrGone))
+				if err == nil {
+					require.NoError(t, o.Rest())
+				}
+				require.Less(t, returns, tt.within)
+			}
+		})
+	}
+}
+
+// linkedAndRemoved leaves a ticket one name, but not its own.
+func linkedAndRemoved(t *testing.T, o *Own) {
+	for _, elsewhere := range []string{"a", "b"} {
+		require.NoError(t, os.Link(o.Path(), filepath.Join(o.q.Dir, elsewhere)))
+	}
+	require.NoError(t, os.Remove(o.Path()))
+}
+
+func replaceDir(t *testing.T, dir, inner string) {
+	require.NoError(t, os.Rename(dir, dir+".old"))
+	require.NoError(t, os.MkdirAll(inner, 0o777))
 }
 
 // TestReclaimBarsTheOwner: while somebody removes a ticket at rest, its owner

@@ -66,7 +66,7 @@ const readableByAll = 0o444
 
 // rest gives up the locks. o.times is held.
 func (o *Own) rest() error {
-	if err := giveUpLocks(o.fd); err != nil {
+	if err := goToRest(o.fd); err != nil {
 		return wrap("lock", o.Path(), err)
 	}
 	o.entered, o.witnessed, o.resting = false, false, true
@@ -146,7 +146,7 @@ func (o *Own) resumed() {
 
 // Times returns the directory's own times.
 func (o *Own) Times() (queue.Times, error) {
-	st, err := fstat(o.h.fd)
+	st, err := o.h.fstat(o.h.fd)
 	if err != nil {
 		return queue.Times{}, wrap("stat", o.q.Dir, err)
 	}
