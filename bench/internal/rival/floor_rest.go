@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RestFloor is the system calls of a passage of ours that comes back to a ticket
-// that rests, and nothing else.
+// RestFloor is the five system calls that a passage cannot do without that comes back to
+// a ticket at rest. Ours makes one more, at Unlock: it tells a ticket that was lost.
 var RestFloor = Rival{
 	Key: "floor-rest", Name: "floor: the calls of a later passage", Floor: true, Shared: true,
 	Open: func(path string) (Lock, error) {
@@ -23,10 +23,13 @@ var RestFloor = Rival{
 type restFloor struct{ *fileFloor }
 
 func (f restFloor) Lock(context.Context) error {
-	if err := f.in(); err != nil {
+	if err := f.lock(unix.F_WRLCK, entryByte, 1); err != nil {
 		return err
 	}
 	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return err
+	}
 	return unix.Fstat(f.dir, &st)
 }
 
