@@ -1,10 +1,8 @@
 package liveness
 
 import (
+	"bytes"
 	"errors"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -19,24 +17,21 @@ const initialPIDNamespace = 0xEFFFFFFC
 // A container's boot id may be its own, made up by its manager. That matters
 // little: it tells pid spaces apart that are apart anyway.
 func (id *Identity) fill() error {
-	boot, err := readSmall("/proc/sys/kernel/random/boot_id")
+	var buf [64]byte
+	boot, err := readSmall("/proc/sys/kernel/random/boot_id", buf[:])
+	if err != nil {
+		return unlessAbsent(err)
+	}
+	p, err := readStat("/proc/self/stat")
 	if err != nil {
 		return unlessAbsent(err)
 	}
 	// A /proc of another pid namespace than ours would tell of strangers.
-	link, err := os.Readlink("/proc/self")
-	if err != nil {
-		return unlessAbsent(err)
-	}
-	if link != strconv.Itoa(id.PID) {
+	if p.pid != id.PID {
 		return nil
 	}
-	var st syscall.Stat_t
-	if err := stat("/proc/self/ns/pid", &st); err != nil {
-		return unlessAbsent(err)
-	}
-	p, err := readProc(id.PID)
-	if err != nil {
+	namespace, err := readNamespace("pid")
+	if err != nil || namespace == 0 {
 		return unlessAbsent(err)
 	}
 	initial, err := initialTimes()
@@ -46,8 +41,8 @@ func (id *Identity) fill() error {
 	if initial {
 		id.Start = p.start
 	}
-	id.PIDSpace = pidSpace(strings.TrimSpace(string(boot)), st.Ino)
-	id.InitialPIDs = st.Ino == initialPIDNamespace
+	id.PIDSpace = pidSpace(string(bytes.TrimSpace(boot)), namespace)
+	id.InitialPIDs = namespace == initialPIDNamespace
 	return nil
 }
 
@@ -73,12 +68,12 @@ const initialTimeNamespace = 0xEFFFFFFA
 // another time namespace /proc shows all starts shifted by its boot time's
 // offset, so that each process there would look like another one, and die by it.
 func initialTimes() (bool, error) {
-	var st syscall.Stat_t
-	switch err := stat("/proc/self/ns/time", &st); {
+	switch namespace, err := readNamespace("time"); {
 	case errors.Is(err, syscall.ENOENT):
 		return true, nil // a kernel without them
 	case err != nil:
 		return false, unlessAbsent(err)
+	default:
+		return namespace == initialTimeNamespace, nil
 	}
-	return st.Ino == initialTimeNamespace, nil
 }

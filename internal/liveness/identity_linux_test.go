@@ -20,6 +20,27 @@ func TestSelf(t *testing.T) {
 	require.Equal(t, ProcessRuns, Ask(id.PID, id.Start))
 }
 
+// TestReadNamespace: the text of a link names the inode that it leads to.
+func TestReadNamespace(t *testing.T) {
+	for _, kind := range []string{"pid", "time", "mnt"} {
+		t.Run(kind, func(t *testing.T) {
+			got, err := readNamespace(kind)
+			var st syscall.Stat_t
+			if failure := stat("/proc/self/ns/"+kind, &st); failure != nil {
+				require.ErrorIs(t, err, failure)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, st.Ino, got)
+		})
+	}
+	_, err := readNamespace("none")
+	require.ErrorIs(t, err, syscall.ENOENT)
+	other, err := readNamespace("../exe")
+	require.NoError(t, err)
+	require.Zero(t, other, "no number is made of what is not understood")
+}
+
 // TestUnlessAbsent: what is not there, or is not for us, will not be later
 // either. Everything else may be over the next time.
 func TestUnlessAbsent(t *testing.T) {

@@ -47,25 +47,44 @@ type proc struct {
 	start uint64 // field 22: ticks since boot, which no clock step moves
 }
 
-func readProc(pid int) (proc, error) {
-	return readStat(pid, fmt.Sprintf("/proc/%d/stat", pid))
-}
+func readProc(pid int) (proc, error) { return readStat(fmt.Sprintf("/proc/%d/stat", pid)) }
 
-func readStat(pid int, path string) (proc, error) {
-	line, err := readSmall(path)
+// readStat reads one line. What is of use of it fits its buffer, however long the
+// fields are.
+func readStat(path string) (proc, error) {
+	var buf [1024]byte
+	line, err := readSmall(path, buf[:])
 	if err != nil {
 		return proc{}, err
 	}
-	// The command name, in parentheses, may hold anything.
-	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
-	if len(fields) < 20 || len(fields[0]) != 1 {
+	p, ok := parseStat(line)
+	if !ok {
 		return proc{}, fmt.Errorf("liveness: %s is not understood", path)
 	}
-	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
-	if err != nil {
-		return proc{}, fmt.Errorf("liveness: %s: %w", path, err)
+	return p, nil
+}
+
+// parseStat makes no string, nor anything else that needs memory.
+func parseStat(line []byte) (p proc, ok bool) {
+	pid, _, _ := bytes.Cut(line, []byte(" "))
+	// The command name, in parentheses, may hold anything.
+	_, rest, _ := bytes.Cut(line[bytes.LastIndexByte(line, ')')+1:], []byte(" "))
+	for n := 3; len(rest) > 0; n++ {
+		var field []byte
+		switch field, rest, _ = bytes.Cut(rest, []byte(" ")); n {
+		case 3:
+			if len(field) != 1 {
+				return proc{}, false
+			}
+			p.state = field[0]
+		case 22:
+			var err1, err2 error
+			p.pid, err1 = strconv.Atoi(string(pid))
+			p.start, err2 = strconv.ParseUint(string(field), 10, 64)
+			return p, err1 == nil && err2 == nil
+		}
 	}
-	return proc{pid: pid, state: fields[0][0], start: start}, nil
+	return proc{}, false
 }
 
 // ended reports whether no thread of the process runs any more. A process
@@ -79,7 +98,7 @@ func (p proc) ended() bool {
 		return errors.Is(err, os.ErrNotExist)
 	}
 	for _, task := range tasks {
-		t, err := readStat(p.pid, fmt.Sprintf("/proc/%d/task/%s/stat", p.pid, task.Name()))
+		t, err := readStat(fmt.Sprintf("/proc/%d/task/%s/stat", p.pid, task.Name()))
 		if err == nil && !dead(t.state) {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -83,6 +84,8 @@ func TestReadStat(t *testing.T) {
 		{"usual", "7 (sleep) S" + rest, proc{7, 'S', 4711}},
 		{"stopped", "7 (sleep) T" + rest, proc{7, 'T', 4711}},
 		{"a name that looks like the rest", "7 (a) Z 1 2) R" + rest, proc{7, 'R', 4711}},
+		{"the longest fields", "7 (" + strings.Repeat(")", 64) + ") S" + strings.Repeat(" 18446744073709551615", 18) + " 4711" + strings.Repeat(" 18446744073709551615", 30),
+			proc{7, 'S', 4711}},
 		{"a line of another kind", "7 (sleep) S 1 1", proc{}},
 		{"no start", "7 (sleep) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 soon 0 0", proc{}},
 		{"empty", "", proc{}},
@@ -91,12 +94,12 @@ func TestReadStat(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "stat")
 			require.NoError(t, os.WriteFile(path, []byte(tt.line), 0o600))
-			got, err := readStat(7, path)
+			got, err := readStat(path)
 			require.Equal(t, tt.want, got)
 			require.Equal(t, tt.want == proc{}, err != nil)
 		})
 	}
-	_, err := readStat(7, filepath.Join(t.TempDir(), "stat"))
+	_, err := readStat(filepath.Join(t.TempDir(), "stat"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
