@@ -18,8 +18,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -71,15 +69,28 @@ type Name struct {
 // nothing.
 type Hash uint32
 
-// HashOf returns the hash of parts. It is never zero.
+// HashOf returns the hash of parts, FNV-1a over each and a zero byte. It is never zero.
+// (Package hash/fnv allocates, and has the runtime make tables of methods: a thirtieth of a
+// process's first acquisition.)
 func HashOf(parts ...string) Hash {
-	h := fnv.New64a()
+	const offset, prime = 14695981039346656037, 1099511628211
+	sum := uint64(offset)
 	for _, part := range parts {
-		io.WriteString(h, part)
-		h.Write([]byte{0})
+		for i := range len(part) {
+			sum = (sum ^ uint64(part[i])) * prime
+		}
+		sum *= prime // of the zero byte
 	}
-	sum := h.Sum64()
 	return max(1, Hash(sum^sum>>32))
+}
+
+// text returns the hash as it is written in names.
+func (h Hash) text() string {
+	var b [hashLen]byte
+	for i := range b {
+		b[i] = "0123456789abcdef"[h>>(4*(hashLen-1-i))&0xf]
+	}
+	return string(b[:])
 }
 
 // Same reports whether both are known and equal.
@@ -147,15 +158,15 @@ func (n Name) Format(prefix string) string {
 // Frame returns what stands before and after the nonce, the only part in which
 // the tickets of one process for one queue differ.
 func (n Name) Frame(prefix string) (head, tail string) {
-	kind := "x"
+	kind := "-x"
 	if n.Shared {
-		kind = "s"
+		kind = "-s"
 	}
 	if n.Lease > 0 {
 		kind += strconv.FormatInt(int64(n.Lease/time.Second), 10)
 	}
-	return fmt.Sprintf("%s%s.%d.", prefix, n.Host, n.PID),
-		fmt.Sprintf("-%x-%08x-%08x-%s%s", n.Start, uint32(n.PIDSpace), uint32(n.Place), kind, suffix)
+	return prefix + n.Host + "." + strconv.Itoa(n.PID) + ".",
+		"-" + strconv.FormatUint(n.Start, 16) + "-" + n.PIDSpace.text() + "-" + n.Place.text() + kind + suffix
 }
 
 // Parse reads a ticket's name. It reports false for what is no ticket of the

@@ -2,6 +2,7 @@ package ticket_test
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 	"strings"
 	"testing"
@@ -202,6 +203,17 @@ func TestHashOf(t *testing.T) {
 	assert.True(t, ticket.Hash(1).Same(1))
 	assert.False(t, ticket.Hash(1).Same(2))
 	assert.False(t, ticket.Hash(0).Same(0), "unknown is not equal to unknown")
+}
+
+// TestHashIsFNV: other versions of this package, and other processes, compute the same.
+func TestHashIsFNV(t *testing.T) {
+	for _, parts := range [][]string{nil, {""}, {"pid"}, {"1a363b43", "pid", "4026531836"}, {"\x00", "", "\xff"}} {
+		h := fnv.New64a()
+		for _, part := range parts {
+			h.Write([]byte(part + "\x00"))
+		}
+		require.Equal(t, ticket.Hash(h.Sum64()^h.Sum64()>>32), ticket.HashOf(parts...), "%q", parts)
+	}
 }
 
 func TestNewNonce(t *testing.T) {
