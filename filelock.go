@@ -77,10 +77,10 @@ import (
 //
 // It is no sync.Locker, because acquiring can fail. It needs no closing: when
 // the lock is not held, nothing is kept but, for a second or two, an open
-// directory and, on Linux after a wait, an inotify instance for all locks; and
+// directory that was used more than once and, on Linux after a wait, an inotify instance for all locks; and
 // for the time of WithLinger an empty file, if the lock was used twice within that.
-// The directory is what keeps its filesystem from being unmounted: it is closed half a
-// second to a second after the last use, or by Close at once.
+// The directory is what keeps its filesystem from being unmounted: it is closed at once
+// after the first use, half a second to a second after the last of several, or by Close.
 //
 // It works in bubbles of testing/synctest. A FileLock is for the goroutines of one
 // bubble, or for those outside, at a time: to make it in the bubble that uses it is
@@ -249,8 +249,8 @@ func (l *FileLock) TryAcquire(ctx context.Context) error {
 // not. Any goroutine may call it; each call takes one hold. (Do not mix it with Hold's
 // release on one FileLock.)
 //
-// The directory stays open for up to a second, and a ticket may rest in it
-// (WithLinger): who unmounts the filesystem before that calls Close first.
+// A directory that was used before stays open for up to a second, and a ticket may rest
+// in it (WithLinger): who unmounts the filesystem before that calls Close first.
 //
 // It returns within the time of a few system calls, or after five seconds where
 // the filesystem does not answer. The error is an *Error. It matches

@@ -30,6 +30,7 @@ type handle struct {
 	users int
 	rest  idle.Timer
 	stale bool // no longer what path names
+	again bool // path was used before, and so may be used again
 
 	listing sync.Mutex   // the descriptor's position
 	marks   atomic.Int32 // whether they are kept; see restMark

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// keep is how long an unused directory stays open: long enough that a loop
-	// of acquisitions opens it once, short enough that nobody who unmounts the
-	// filesystem meets us.
+	// keep is how long an unused directory stays open that was used before: long
+	// enough that a loop of acquisitions opens it twice, short enough that nobody who
+	// unmounts the filesystem meets us.
 	keep = time.Second / 2
 	// maxIdle is how many do: who locks one directory after another must not
 	// run out of descriptors.
@@ -24,6 +24,11 @@ var handles = struct {
 	mu   sync.Mutex
 	open map[string]*handle
 	idle []*handle // without users, the one that was used last is the last
+	// used are the paths of those that were closed after their first use. Many
+	// processes make no other, and to have one closed later takes the runtime's timers
+	// and its poller, which are a tenth of a process's first acquisition.
+	used [maxIdle]string
+	next int // the place in used that is filled next
 }{open: map[string]*handle{}}
 
 // openHandle returns the directory's handle. The caller owes a release.
@@ -55,6 +60,9 @@ func share(path string, fresh *handle) *handle {
 			return nil
 		}
 		handles.open[path] = h
+		h.again = slices.Contains(handles.used[:], path)
+	} else {
+		h.again = true
 	}
 	if i := slices.Index(handles.idle, h); i >= 0 {
 		handles.idle = slices.Delete(handles.idle, i, i+1)
@@ -77,6 +85,10 @@ func (h *handle) release() {
 	case h.users > 0:
 	case h.stale:
 		unix.Close(h.fd)
+	case !h.again:
+		handles.used[handles.next] = h.path
+		handles.next = (handles.next + 1) % len(handles.used)
+		h.shut()
 	default:
 		handles.idle = append(handles.idle, h)
 		h.rest.Used()

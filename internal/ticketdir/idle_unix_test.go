@@ -20,7 +20,9 @@ func idleDirs(t *testing.T, n int) (dirs []string) {
 	for i := range n {
 		dir := filepath.Join(parent, fmt.Sprint(i))
 		require.NoError(t, os.Mkdir(dir, 0o777))
-		require.NoError(t, create(t, queueIn(dir)).Remove())
+		for range 2 {
+			require.NoError(t, create(t, queueIn(dir)).Remove())
+		}
 		dirs = append(dirs, dir)
 	}
 	return dirs
@@ -58,11 +60,34 @@ func TestFewIdle(t *testing.T) {
 	assert.Empty(t, handles.open)
 }
 
+// TestUsedOnce: a directory that is used once does not stay open, and one that is used
+// again does, though others were used in between.
+func TestUsedOnce(t *testing.T) {
+	CloseIdle()
+	t.Cleanup(CloseIdle)
+	parent := t.TempDir()
+	var dirs []string
+	for i := range maxIdle {
+		dirs = append(dirs, filepath.Join(parent, fmt.Sprint(i)))
+		require.NoError(t, os.Mkdir(dirs[i], 0o777))
+	}
+	use := func(dirs []string) {
+		for _, dir := range dirs {
+			require.NoError(t, create(t, queueIn(dir)).Remove())
+		}
+	}
+	use(dirs)
+	assert.Empty(t, openDirs(dirs))
+	use(dirs)
+	assert.Equal(t, dirs, openDirs(dirs))
+}
+
 // TestNoDescriptors: for want of a descriptor, idle directories are given up.
 func TestNoDescriptors(t *testing.T) {
 	CloseIdle()
 	q, r := queueIn(t.TempDir()), queueIn(t.TempDir())
 	a := create(t, q)
+	require.NoError(t, create(t, r).Remove()) // so that it stays open the next time
 	idle := idleDirs(t, 3)
 
 	var limit unix.Rlimit

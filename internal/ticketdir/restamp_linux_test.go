@@ -156,6 +156,7 @@ func TestMarksAreLost(t *testing.T) {
 				return was(dir, name, numberAt(time.Now()), modified)
 			}
 			dir := t.TempDir()
+			require.NoError(t, create(t, queueIn(dir)).Remove()) // so that it stays open
 			o := inside(t, dir)
 			require.True(t, o.MayRest())
 			require.ErrorIs(t, rest(o), errors.ErrUnsupported)
