@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 
 	"github.com/filelock-go/filelock/internal/ticketdir"
 )
@@ -21,17 +20,6 @@ func requireRest(t *testing.T, dir string) {
 	defer v.Close()
 	if !v.Entries() {
 		t.Skipf("tickets do not rest in %s, of which other kernels may know", dir)
-	}
-}
-
-// requireTurns skips where tickets do not rest at the tail, as in memory.
-func requireTurns(t *testing.T, dir string) {
-	t.Helper()
-	requireRest(t, dir)
-	var st syscall.Statfs_t
-	require.NoError(t, syscall.Statfs(dir, &st))
-	if magic := int64(uint32(st.Type)); magic == unix.TMPFS_MAGIC || magic == unix.RAMFS_MAGIC {
-		t.Skip("in memory another ticket costs no more")
 	}
 }
 

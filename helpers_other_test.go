@@ -12,8 +12,3 @@ func requireRest(t *testing.T, _ string) {
 
 // isMarked reports whether a ticket rests: none does here.
 func isMarked(string) bool { return false }
-
-func requireTurns(t *testing.T, dir string) {
-	t.Helper()
-	requireRest(t, dir)
-}

@@ -192,7 +192,7 @@ func TestOnWaitHeir(t *testing.T) {
 // not ahead, wherever their tickets were.
 func TestOnWaitTurns(t *testing.T) {
 	dir := t.TempDir()
-	requireTurns(t, dir)
+	requireRest(t, dir)
 	r := &row{t: t, path: filepath.Join(dir, "target")}
 	linger := filelock.WithLinger(time.Hour)
 	r.join(linger)

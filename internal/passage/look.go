@@ -42,8 +42,8 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	}
 	x := p.examiner()
 	own := *x.below
-	if last && p.passed && p.risen(t, own) {
-		return t, queue.Gone, nil
+	if now, standing, ok := p.glance(t, own); ok {
+		return now, standing, nil
 	}
 	e, err := x.look(t, p.kept.find(t.Name), p.contender.CountBelow() == 1)
 	defer p.keep(&e)
@@ -79,15 +79,38 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	return e.ticket, queue.Final, nil
 }
 
-// risen reports whether a ticket that was passed by since it rested has got in
-// line behind us meanwhile, as most have: that is one call instead of five.
-func (p *Passage) risen(t, own queue.Ticket) bool {
-	if v, _ := p.cfg.Site.memory.verdict(t.Name); v.State != liveness.Resting {
-		return false
+// glance is a look at the number alone, one call instead of six, for those who take
+// turns again and again: the tickets ahead of them are known, since they stay (R15).
+// Most have got in line behind us meanwhile. Those that have not waited or were inside
+// a moment ago; that they live still is taken for granted at the first look, and until
+// the watch, whose patience is short then, has one look again. It reports whether that
+// is all there is to be looked at now.
+func (p *Passage) glance(t, own queue.Ticket) (now queue.Ticket, s queue.Standing, ok bool) {
+	var alive bool
+	if p.looked != t.Name {
+		v := p.cfg.Site.memory.lately(t.Name)
+		p.looked, p.regular = t.Name, v.Reason != ""
+		alive = v.State == liveness.Alive || v.State == liveness.Inside
+	}
+	p.glanced = false
+	if !p.regular || p.try || !p.dir.OneKernel() {
+		return t, s, false
 	}
 	probe, err := p.dir.Stat(t.Name)
-	return err == nil && own.Before(queue.Ticket{Name: t.Name, Number: probe.Number})
+	if err != nil {
+		return t, s, false
+	}
+	t.Number = t.Number.Max(probe.Number)
+	if own.Before(t) {
+		return t, queue.Gone, true
+	}
+	p.glanced = alive && !probe.Marked
+	return t, queue.Final, p.glanced
 }
+
+// patience is how long to wait after a glance: longer than it mostly takes until the
+// turns of so many are over.
+func patience(ahead int) time.Duration { return time.Duration(4+ahead) * time.Millisecond }
 
 // sweptAfter is how long somebody must have been inside without a name to be
 // taken for swept. Who is just leaving is so for microseconds.

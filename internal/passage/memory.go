@@ -185,6 +185,24 @@ func (m *Memory) verdict(file string) (v liveness.Verdict, ok bool) {
 	return t.verdict, true
 }
 
+// aMoment is for how long what was seen of a ticket is taken for granted. It is a
+// variable for tests.
+var aMoment = 50 * time.Millisecond
+
+// lately returns the last verdict on a ticket, if it was reached a moment ago.
+func (m *Memory) lately(file string) (v liveness.Verdict) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.traces[file]
+	if t == nil {
+		return v
+	}
+	if ago := time.Since(t.lastSeen); ago < 0 || ago > aMoment {
+		return v
+	}
+	return t.verdict
+}
+
 // ask reports whether a call about the ticket may be made, of which there is to
 // be one at a time, since it may never be answered. Who made it calls answered.
 func (m *Memory) ask(file string) bool {

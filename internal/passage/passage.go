@@ -157,6 +157,9 @@ type way struct {
 	unfit      *place     // one of the other kind that rested, to be removed first
 	bell       *wake.Bell // for those behind; nil where they need none
 	kept       kept       // others' tickets that stay open
+	looked     string     // the name of the ticket that was looked at last
+	regular    bool       // and it was known before
+	glanced    bool       // and that was a glance
 	watching   string     // the name of the ticket that is watched
 	patient    time.Time  // until when a try waits for others; zero: it has not waited yet
 	spread     bool       // the clocks of all ahead are running

@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +86,79 @@ func (ps processes) queued(p *Passage) turn.State {
 	}
 	require.Fail(ps.t, "its ticket is gone")
 	return 0
+}
+
+// toldDir tells of the looks at others' tickets.
+type toldDir struct {
+	TicketDir
+	tell func(look string)
+}
+
+func (d *toldDir) OpenOther(name string) (*ticketdir.Other, error) {
+	d.tell("open")
+	return d.TicketDir.OpenOther(name)
+}
+
+func (d *toldDir) Stat(name string) (ticketdir.Probe, error) {
+	d.tell("stat")
+	return d.TicketDir.Stat(name)
+}
+
+// TestGlance: of a ticket that was seen to be alive a moment ago the number is enough, for
+// some milliseconds.
+func TestGlance(t *testing.T) {
+	ps := realQueue(t)
+	h, w := ps.process(), ps.process()
+	type look struct {
+		kind string
+		at   time.Time
+	}
+	var mu sync.Mutex
+	var looks []look
+	seen := func() []look {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(looks)
+	}
+	wasOpen, was := Open, aMoment
+	defer func() { Open, aMoment = wasOpen, was }()
+	aMoment = time.Hour
+	tell := func(kind string) {
+		mu.Lock()
+		defer mu.Unlock()
+		looks = append(looks, look{kind, time.Now()})
+	}
+	ph := ps.join(h)
+	Open = func(q *ticketdir.Queue, after TicketDir) TicketDir { return &toldDir{wasOpen(q, after), tell} }
+	require.NoError(t, ph.Wait(t.Context()))
+	pw := ps.join(w)
+	first := ps.wait(pw)
+	require.Eventually(t, func() bool { return len(seen()) > 0 }, 5*time.Second, time.Millisecond)
+	require.Equal(t, "open", seen()[0].kind, "nothing was known of it")
+
+	kinds := func() (kinds []string) {
+		for _, l := range seen() {
+			kinds = append(kinds, l.kind)
+		}
+		return kinds
+	}
+	for range 3 {
+		require.True(t, ph.Requeue())
+		second := ps.wait(ph)
+		require.NoError(t, <-first)
+		require.True(t, pw.Requeue())
+		require.NoError(t, <-second)
+		looks = nil // nobody looks now
+		first = ps.wait(pw)
+		require.Eventually(t, func() bool { return slices.Contains(kinds(), "open") }, 5*time.Second, time.Millisecond)
+	}
+	require.Equal(t, []string{"stat", "stat", "open"}, kinds())
+	between := seen()[2].at.Sub(seen()[0].at)
+	require.Greater(t, between, patience(1)/2, "it waits meanwhile")
+	require.Less(t, between, patrolInterval/2, "and not for long")
+	require.NoError(t, ph.Leave())
+	require.NoError(t, <-first)
+	require.NoError(t, pw.Leave())
 }
 
 // TestRisenIsNotTheLowest: who got in line again and waits at the tail is not taken

@@ -109,7 +109,11 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 		p.reaped = true
 		p.reapDeparted(p.contender.AllAhead())
 	}
-	w.Limit(time.Until(p.patrolAt))
+	limit := time.Until(p.patrolAt)
+	if p.glanced {
+		limit = min(limit, patience(p.contender.CountBelow()))
+	}
+	w.Limit(limit)
 	var err error
 	if soon || w.polls || !w.Blind() || !p.dir.OneKernel() {
 		err = w.Waiter.Wait(ctx, soon)

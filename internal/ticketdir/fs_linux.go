@@ -66,10 +66,3 @@ func filesystemOf(fd int) (f liveness.Filesystem, followsOpen bool) {
 		Stacks:    magic == unix.OVERLAYFS_SUPER_MAGIC,
 	}, magic == unix.FUSE_SUPER_MAGIC
 }
-
-// filesAreCheap reports whether a file is made and removed as quickly as its times are
-// changed, as in memory. There two processes in turn lose a sixth by getting in line
-// again with the same tickets (R15), and elsewhere gain at least that.
-func filesAreCheap(f liveness.Filesystem) bool {
-	return f.Type == unix.TMPFS_MAGIC || f.Type == unix.RAMFS_MAGIC
-}

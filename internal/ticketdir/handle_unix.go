@@ -23,7 +23,6 @@ type handle struct {
 	filesystem  liveness.Filesystem
 	place       liveness.Place
 	sticky      bool // only owners may remove
-	cheapFiles  bool // see filesAreCheap
 	followsOpen bool // many kernels, and only an open has the server asked
 
 	// Guarded by handles.mu.
@@ -48,7 +47,7 @@ func newHandle(path string) (*handle, error) {
 	}
 	h := &handle{path: path, fd: fd, id: st.id, sticky: st.mode&unix.S_ISVTX != 0}
 	h.filesystem, h.followsOpen = filesystemOf(fd)
-	h.place, h.cheapFiles = h.filesystem.Place(), filesAreCheap(h.filesystem)
+	h.place = h.filesystem.Place()
 	h.rest = idle.Timer{After: keep, Expire: h.expire}
 	return h, nil
 }

@@ -24,7 +24,6 @@ func inside(t *testing.T, dir string) *Own {
 	require.NoError(t, o.Settle(false))
 	_, err := o.Enter()
 	require.NoError(t, err)
-	o.h.cheapFiles = false // nor does it depend on where the tests run
 	return o
 }
 

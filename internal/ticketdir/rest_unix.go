@@ -96,7 +96,7 @@ func (o *Own) Restamp(above queue.Number, rests bool) (queue.Number, error) {
 	o.times.Lock()
 	defer o.times.Unlock()
 	next, ok := above.Add(1)
-	if !ok || !o.mayRest() || rests && o.h.cheapFiles {
+	if !ok || !o.mayRest() {
 		return queue.Number{}, errRestless
 	}
 	now := numberAt(time.Now())

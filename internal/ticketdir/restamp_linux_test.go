@@ -88,20 +88,6 @@ func TestRestampIsRefused(t *testing.T) {
 	}
 }
 
-// TestNoRestAtTheTailInMemory: there another file costs no more.
-func TestNoRestAtTheTailInMemory(t *testing.T) {
-	require.True(t, filesAreCheap(liveness.Filesystem{Type: unix.TMPFS_MAGIC}))
-	require.False(t, filesAreCheap(liveness.Filesystem{Type: unix.EXT4_SUPER_MAGIC}))
-	o := inside(t, t.TempDir())
-	o.h.cheapFiles = true
-	require.True(t, o.MayRest(), "alone")
-	_, err := o.Restamp(queue.Number{}, true)
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	require.Equal(t, liveness.Held, probeOf(t, o).Entry, "nothing was given up")
-	_, err = o.Restamp(queue.Number{}, false)
-	require.NoError(t, err, "in one step")
-}
-
 // TestReclaimAtRest: who has got in line again is not to be robbed by those who saw
 // it rest.
 func TestReclaimAtRest(t *testing.T) {
