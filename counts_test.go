@@ -64,8 +64,8 @@ const (
 	// allocsFree are of Acquire and Unlock where nobody else wants the lock,
 	// allocsRest where the ticket rests besides, and allocsHandOff where one
 	// goroutine hands it to the next.
-	allocsFree    = 7
-	allocsRest    = 2
+	allocsFree    = 6
+	allocsRest    = 1
 	allocsHandOff = 1
 
 	// settling is some ticks of the clock, after which the times of a directory tell.

@@ -197,7 +197,14 @@ func New(cfg *Config) *Passage {
 		p.contender.Bind(p)
 		return p
 	}
-	p := &Passage{cfg: cfg, way: &way{unfit: unfit}, place: &place{dir: Open(&cfg.Queue, nil)}}
+	anew := &struct { // allocated together
+		passage Passage
+		way     way
+		place   place
+	}{}
+	p := &anew.passage
+	p.cfg, p.way, p.place = cfg, &anew.way, &anew.place
+	p.unfit, p.dir = unfit, Open(&cfg.Queue, nil)
 	p.contender.Init(p.dir, p, cfg.PlainPeers)
 	if cfg.Queue.Shared {
 		p.contender.Share()
