@@ -45,7 +45,7 @@ func (l *FileLock) Bequeath() error {
 		g := h.grant
 		err = g.line.Bequeath(g.passage.(turn.Bequeather))
 		if !h.named && g.owner == nil {
-			l.reuse(h)
+			l.spare.Store(h)
 		}
 	}
 	if err != nil {

@@ -57,6 +57,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/filelock-go/filelock/engine"
@@ -102,7 +103,7 @@ type FileLock struct {
 
 	mu    sync.Mutex
 	holds []*hold
-	spare *hold // for the next acquisition; nobody else knows of it
+	spare atomic.Pointer[hold] // for the next acquisition; nobody else knows of it
 }
 
 // New returns a lock for path, which names a file; it need not exist. The path
@@ -270,17 +271,9 @@ func (l *FileLock) Unlock() error {
 	l.mu.Unlock()
 	last, err := l.release(h)
 	if last && !h.named && h.grant.owner == nil {
-		l.reuse(h)
+		l.spare.Store(h) // nobody knows of it any more, nor of its grant
 	}
 	return err
-}
-
-// reuse has a hold that was given back used again, of which nobody knows any more,
-// nor of its grant.
-func (l *FileLock) reuse(h *hold) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.spare = h
 }
 
 // Hold is Acquire, but what it takes is given back by the function it returns,
@@ -332,7 +325,7 @@ func (l *FileLock) do(ctx context.Context, fn func(context.Context) error, r req
 		last, failure := l.take(h)
 		err = errors.Join(err, failure)
 		if last && own != nil {
-			l.reuse(h)
+			l.spare.Store(h)
 		}
 	}()
 	return fn(held)
@@ -429,14 +422,8 @@ func (l *FileLock) passages(shared bool) *passage.Config {
 
 // newHold returns a hold with a grant of its own.
 func (l *FileLock) newHold() *hold {
-	l.mu.Lock()
-	h := l.spare
-	l.spare = nil
-	if h != nil {
+	if h := l.spare.Swap(nil); h != nil {
 		h.uses++
-	}
-	l.mu.Unlock()
-	if h != nil {
 		return h
 	}
 	own := &struct { // allocated together
@@ -453,14 +440,10 @@ const tryLimit = 8 * time.Second
 
 // enter takes the lock for a new grant.
 func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
-	acquire := l.line.Acquire
-	if g.try {
-		acquire = l.line.Try
-	}
-	p, err := acquire(ctx, g)
+	p, err := l.line.take(ctx, g)
 	for err == nil && l.engine != nil && !g.number(p) {
 		_ = l.line.Release(p, 0) // it has no tokens left
-		p, err = acquire(ctx, g)
+		p, err = l.line.take(ctx, g)
 	}
 	if err == nil && l.fence != nil {
 		p, err = l.fenced(ctx, g, p)
