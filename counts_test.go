@@ -37,9 +37,9 @@ var (
 
 	// callsTurn are of one who takes turns with another one, from its arrival to
 	// its release: it gets in line again with the ticket that it has, and knows the
-	// other's, so that it looks at the number alone, before it waits and after; but for
-	// once in a while.
-	callsTurn = tally{"Enter": 2, "Restamp": 2, "List": 1, "Settle": 1, "Stat": 2, "OpenOther": 1}
+	// other's, so that it looks at the number alone, before it waits and after. More is
+	// for who waits for some milliseconds.
+	callsTurn = tally{"Enter": 2, "Restamp": 2, "List": 1, "Settle": 1, "Stat": 3, "OpenOther": 1}
 
 	// callsBehind are of one who waits behind a holder, from its arrival to
 	// its release, and callsRaised of one who must raise its number too.
