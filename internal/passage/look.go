@@ -79,8 +79,8 @@ func (p *Passage) Look(t queue.Ticket, last bool) (queue.Ticket, queue.Standing,
 	return e.ticket, queue.Final, nil
 }
 
-// glance is a look at the number alone, one call instead of six, for those who take
-// turns again and again: the tickets ahead of them are known, since they stay (R15).
+// glance is a look at the number, and not at the locks, for those who take turns again
+// and again: the tickets ahead of them are known, since they stay (R15).
 // Most have got in line behind us meanwhile. Those that have not waited or were inside
 // a moment ago; that they live still is taken for granted at the first look, and until
 // the watch, whose patience is short then, has one look again. It reports whether that
@@ -104,13 +104,25 @@ func (p *Passage) glance(t, own queue.Ticket) (now queue.Ticket, s queue.Standin
 	if own.Before(t) {
 		return t, queue.Gone, true
 	}
-	p.glanced = alive && !probe.Marked
-	return t, queue.Final, p.glanced
+	if !alive || probe.Marked {
+		return t, s, false
+	}
+	if p.kept.find(t.Name) == nil {
+		// Should somebody sweep the queue meanwhile, only the open ticket tells that its
+		// owner is inside.
+		o, err := files{p.dir}.OpenOther(t.Name)
+		if err != nil {
+			return t, s, false
+		}
+		p.kept.put(&p.kept.watched, o)
+	}
+	p.glanced = true
+	return t, queue.Final, true
 }
 
 // patience is how long to wait after a glance: longer than it mostly takes until the
 // turns of so many are over.
-func patience(ahead int) time.Duration { return time.Duration(4+ahead) * time.Millisecond }
+func patience(ahead int) time.Duration { return min(time.Duration(4+ahead)*time.Millisecond, aMoment) }
 
 // sweptAfter is how long somebody must have been inside without a name to be
 // taken for swept. Who is just leaving is so for microseconds.

@@ -185,9 +185,11 @@ func (m *Memory) verdict(file string) (v liveness.Verdict, ok bool) {
 	return t.verdict, true
 }
 
-// aMoment is for how long what was seen of a ticket is taken for granted. It is a
-// variable for tests.
-var aMoment = 50 * time.Millisecond
+// aMoment is for how long what was seen of a ticket is taken for granted.
+const aMoment = 50 * time.Millisecond
+
+// moment is aMoment, but for tests.
+var moment = aMoment
 
 // lately returns the last verdict on a ticket, if it was reached a moment ago.
 func (m *Memory) lately(file string) (v liveness.Verdict) {
@@ -197,7 +199,7 @@ func (m *Memory) lately(file string) (v liveness.Verdict) {
 	if t == nil {
 		return v
 	}
-	if ago := time.Since(t.lastSeen); ago < 0 || ago > aMoment {
+	if ago := time.Since(t.lastSeen); ago < 0 || ago > moment {
 		return v
 	}
 	return t.verdict

@@ -342,6 +342,10 @@ func (p *Passage) wait(ctx context.Context) error {
 		p.inside()
 		return nil
 	}
+	if p.way == nil {
+		// It was let in at once, but too late for whoever waited, and kept its place.
+		p.way = new(way)
+	}
 	p.waits = time.Now()
 	for {
 		err := p.round(ctx)

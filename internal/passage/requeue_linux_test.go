@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/filelock-go/filelock/internal/liveness"
@@ -120,9 +121,9 @@ func TestGlance(t *testing.T) {
 		defer mu.Unlock()
 		return slices.Clone(looks)
 	}
-	wasOpen, was := Open, aMoment
-	defer func() { Open, aMoment = wasOpen, was }()
-	aMoment = time.Hour
+	wasOpen := Open
+	defer func() { Open, moment = wasOpen, aMoment }()
+	moment = time.Hour
 	tell := func(kind string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -150,14 +151,54 @@ func TestGlance(t *testing.T) {
 		require.NoError(t, <-second)
 		looks = nil // nobody looks now
 		first = ps.wait(pw)
-		require.Eventually(t, func() bool { return slices.Contains(kinds(), "open") }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(seen()) > 2 }, 5*time.Second, time.Millisecond)
 	}
-	require.Equal(t, []string{"stat", "stat", "open"}, kinds())
+	require.Equal(t, []string{"stat", "open", "stat"}, kinds()[:3])
 	between := seen()[2].at.Sub(seen()[0].at)
 	require.Greater(t, between, patience(1)/2, "it waits meanwhile")
 	require.Less(t, between, patrolInterval/2, "and not for long")
 	require.NoError(t, ph.Leave())
 	require.NoError(t, <-first)
+	require.NoError(t, pw.Leave())
+}
+
+// TestSweptInGlance: who takes for granted that the holder lives does not come in beside
+// it when somebody sweeps the queue.
+func TestSweptInGlance(t *testing.T) {
+	ps := realQueue(t)
+	h, w := ps.process(), ps.process()
+	defer func() { moment = aMoment }()
+	moment = time.Hour
+	ph := ps.join(h)
+	require.NoError(t, ph.Wait(t.Context()))
+	pw := ps.join(w)
+	first := ps.wait(pw)
+	require.Eventually(t, func() bool {
+		v, _ := w.Site.memory.verdict(ph.contender.Own().Name)
+		return v.State == liveness.Inside
+	}, 5*time.Second, time.Millisecond)
+	require.True(t, ph.Requeue())
+	require.NoError(t, <-first)
+	second := ps.wait(ph)
+	require.True(t, pw.Requeue())
+	require.NoError(t, <-second)
+	var sweep sync.Once
+	pw.OnWait(func() {
+		sweep.Do(func() {
+			for _, p := range []*Passage{ph, pw} { // there are no others
+				assert.NoError(t, os.Remove(filepath.Join(ps.dir, p.contender.Own().Name)))
+			}
+		})
+	})
+	in := make(chan error, 1)
+	go func() { in <- pw.Wait(context.Background()) }()
+	select {
+	case err := <-in:
+		require.Fail(t, "in beside the holder", "%v", err)
+	case <-time.After(10 * sweptPoll):
+	}
+	require.ErrorIs(t, ph.Leave(), turn.ErrLost)
+	require.NoError(t, <-in)
 	require.NoError(t, pw.Leave())
 }
 

@@ -337,6 +337,32 @@ func TestComesBackAsItself(t *testing.T) {
 	})
 }
 
+// TestComesBackTooLate: who was let in at once, but too late for the one who waited, has
+// kept its place for the next one.
+func TestComesBackTooLate(t *testing.T) {
+	s := restScene(t)
+	s.use(t)
+	s.use(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for late := false; !late; {
+		s.cfg.Site.prompt.Store(true)
+		p := New(&s.cfg)
+		require.NoError(t, p.Join(t.Context()))
+		require.True(t, p.resumed)
+		s.cfg.Site.prompt.Store(false) // as another passage may find
+		err := p.Wait(ctx)
+		if late = err != nil; late { // which of the two was first is left to chance
+			require.ErrorIs(t, err, context.Canceled)
+			require.True(t, p.Resumable(err))
+			require.NoError(t, p.Wait(t.Context()))
+		}
+		s.cfg.Site.prompt.Store(true)
+		require.NoError(t, p.Leave())
+	}
+	require.NoError(t, s.cfg.Site.GiveUp())
+}
+
 // nth fails the n-th call.
 func nth(n int, err error) func(int) error {
 	return func(call int) error {

@@ -115,7 +115,7 @@ func (w *watch) Wait(ctx context.Context, soon bool) error {
 	}
 	w.Limit(limit)
 	var err error
-	if soon || w.polls || !w.Blind() || !p.dir.OneKernel() {
+	if soon || w.polls || p.glanced || !w.Blind() || !p.dir.OneKernel() {
 		err = w.Waiter.Wait(ctx, soon)
 	} else {
 		err = w.waitBlind(ctx)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls of a free passage, on open files of a filesystem that this kernel alone
-// mounts, come back at once: they look at what is in memory and wait for nobody. To tell
-// the scheduler that they may block, as package unix does, takes 4 to 6 % of such a passage.
+// The calls of a free passage, on open files of local filesystems, come back at once:
+// they look at what is in memory and wait for nobody. To tell the scheduler that they may
+// block, as package unix does, takes 4 to 6 % of such a passage.
 
 // fstatAtOnce is fstat of an open file.
 func fstatAtOnce(fd int) (stat, error) {

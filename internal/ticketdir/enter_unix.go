@@ -74,26 +74,22 @@ func (o *Own) comeBack() (queue.Number, error) {
 	case err != nil:
 		return queue.Number{}, wrap("stat", o.Path(), err)
 	}
-	return o.cameBack(&st), nil
-}
-
-// cameBack returns the number that a look at the own ticket has found.
-func (o *Own) cameBack(st *stat) queue.Number {
 	if st.accessed != restMark {
 		o.marked = false // somebody has read the file
 	}
-	return st.modified
+	return st.modified, nil
 }
 
 // byName is at how many returns to a ticket its name is looked up once. A look along the
 // path takes twice as long as one at the open file, and tells one thing more: that the
 // path leads to another directory, because one further up was renamed or something
-// is mounted there. (A directory that is itself renamed has other times then.)
+// is mounted there. (A directory that is itself renamed has other times then, but on FAT.)
 const byName = 64
 
 // Reenter is Enter for a ticket that rests. The open file tells that nobody has removed
 // it, by the number of its names: R13 lets nobody do so from now on. Where there were
-// more names than one, that would not tell.
+// more names than one, that would not tell; and one that has lost its mark is not known
+// any more to have rested.
 func (o *Own) Reenter() (queue.Number, error) {
 	if o.returns++; o.returns%byName == 0 {
 		return o.Enter()
@@ -107,11 +103,11 @@ func (o *Own) Reenter() (queue.Number, error) {
 		return queue.Number{}, wrap("stat", o.Path(), err)
 	case st.nlink == 0:
 		return queue.Number{}, queue.ErrGone
-	case st.nlink > 1:
+	case st.nlink > 1 || st.accessed != restMark:
 		return o.Enter()
 	default:
 		o.resumed()
-		return o.cameBack(&st), nil
+		return st.modified, nil
 	}
 }
 

@@ -22,6 +22,7 @@ type handle struct {
 	id          fileID
 	filesystem  liveness.Filesystem
 	place       liveness.Place
+	atOnce      bool // see answersAtOnce
 	sticky      bool // only owners may remove
 	followsOpen bool // many kernels, and only an open has the server asked
 
@@ -47,7 +48,7 @@ func newHandle(path string) (*handle, error) {
 	}
 	h := &handle{path: path, fd: fd, id: st.id, sticky: st.mode&unix.S_ISVTX != 0}
 	h.filesystem, h.followsOpen = filesystemOf(fd)
-	h.place = h.filesystem.Place()
+	h.place, h.atOnce = h.filesystem.Place(), answersAtOnce(h.filesystem)
 	h.rest = idle.Timer{After: keep, Expire: h.expire}
 	return h, nil
 }
@@ -55,10 +56,9 @@ func newHandle(path string) (*handle, error) {
 // oneKernel reports whether listings and attributes show what is there now.
 func (h *handle) oneKernel() bool { return h.filesystem.OneKernel }
 
-// fstat is fstat of the directory, or of a file in it. What a stack of filesystems stands
-// on may be one that asks somebody.
+// fstat is fstat of the directory, or of a file in it.
 func (h *handle) fstat(fd int) (stat, error) {
-	if h.oneKernel() && !h.filesystem.Stacks {
+	if h.atOnce {
 		return fstatAtOnce(fd)
 	}
 	return fstat(fd)

@@ -127,8 +127,13 @@ func TestReenter(t *testing.T) {
 		change func(t *testing.T, o *Own)
 		within int // so many returns it is noticed
 	}{
-		"removed":                 {func(t *testing.T, o *Own) { require.NoError(t, os.Remove(o.Path())) }, 1},
-		"linked, and removed":     {linkedAndRemoved, 1},
+		"removed":             {func(t *testing.T, o *Own) { require.NoError(t, os.Remove(o.Path())) }, 1},
+		"linked, and removed": {linkedAndRemoved, 1},
+		"another directory there, and its mark is gone": {func(t *testing.T, o *Own) {
+			_, err := os.ReadFile(o.Path())
+			require.NoError(t, err)
+			replaceDir(t, filepath.Dir(o.q.Dir), o.q.Dir)
+		}, 1},
 		"another directory there": {func(t *testing.T, o *Own) { replaceDir(t, filepath.Dir(o.q.Dir), o.q.Dir) }, byName},
 	} {
 		t.Run(name, func(t *testing.T) {
