@@ -219,7 +219,7 @@ func TestPlainPeersAreNeeded(t *testing.T) {
 				ahead := time.Now().Add(time.Hour)
 				require.NoError(t, os.Chtimes(filepath.Join(dir, tickets(t, dir)[0]), ahead, ahead))
 				raised := start(func() error { return holder.Acquire(context.Background()) })
-				queued(t, dir, 2)
+				settled(t, path, 2)
 				requireBlocks(t, raised)
 				require.NoError(t, first.Unlock())
 				require.NoError(t, result(t, raised))
