@@ -1,9 +1,12 @@
 package liveness
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/filelock-go/filelock/internal/ticket"
 )
 
 const (
@@ -75,4 +78,19 @@ func TestPlace(t *testing.T) {
 	hash := func(f Filesystem) Place { return f.Place() &^ (oneKernelBit | stacksBit) }
 	require.NotEqual(t, hash(disk), hash(otherDisk))
 	require.NotEqual(t, hash(disk), hash(stack), "another type with the same id")
+}
+
+// TestPlaceOfHashZero: a hash that is zero without the bits sets none of them, and is not
+// taken for a place without locks. The id was searched for.
+func TestPlaceOfHashZero(t *testing.T) {
+	const id = 220979258
+	require.Zero(t, ticket.HashOf("filesystem", "ef53", strconv.FormatUint(id, 16))&^(oneKernelBit|stacksBit), "search again")
+	for _, oneKernel := range []bool{false, true} {
+		for _, stacks := range []bool{false, true} {
+			p := Filesystem{Type: ext4, ID: id, OneKernel: oneKernel, Stacks: stacks}.Place()
+			require.Equal(t, oneKernel, p&oneKernelBit != 0)
+			require.Equal(t, stacks, p&stacksBit != 0)
+			require.NotZero(t, p&^(oneKernelBit|stacksBit))
+		}
+	}
 }
