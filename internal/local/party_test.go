@@ -197,6 +197,21 @@ func TestUnansweredTogether(t *testing.T) {
 	})
 }
 
+// TestReport: ahead is what the front says, if there is one, and who is ahead in this process.
+func TestReport(t *testing.T) {
+	bubble(t, func(t *testing.T, l *local.Line, world *world) {
+		assert.Equal(t, turn.Report{Ahead: 2}, l.Report(2), "nobody is there")
+		a := acquire(l, world)
+		a.mustHold(t, 1)
+		want := a.place.Report()
+		assert.Equal(t, want, l.Report(0))
+		want.Ahead += 2
+		assert.Equal(t, want, l.Report(2))
+		release(t, l, a, 0)
+		assert.Equal(t, turn.Report{}, l.Report(0), "it has left")
+	})
+}
+
 // TestPlaces: of a writer all are ahead who stand before it, of a reader the writers.
 func TestPlaces(t *testing.T) {
 	const r, w = true, false
