@@ -490,6 +490,37 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestReclaim: a ticket that cannot be removed is passed by only if its process is
+// proven gone and nobody is inside with it, as a child that inherited its locks is.
+func TestReclaim(t *testing.T) {
+	n := &names{self: identity(t)}
+	for name, tt := range map[string]struct {
+		err   error
+		gone  bool
+		is    *fakeTicket
+		aside bool
+	}{
+		"removed":                            {nil, false, &fakeTicket{}, true},
+		"gone, and nobody is inside":         {fs.ErrPermission, true, &fakeTicket{entered: []bool{false}}, true},
+		"gone, and somebody is inside":       {ticketdir.ErrInside, true, &fakeTicket{entered: []bool{true}}, false},
+		"gone, and who is inside is unknown": {fs.ErrPermission, true, &fakeTicket{enteredErr: fs.ErrInvalid}, false},
+		"not proven gone":                    {fs.ErrPermission, false, &fakeTicket{entered: []bool{false}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := tt.is
+			is.probe, is.removeErr = locked(free, free), tt.err
+			ticket := n.ended()
+			x := examine(true, map[string]*fakeTicket{ticket: is})
+			e, err := x.look(queue.Ticket{Name: ticket}, nil, false)
+			require.NoError(t, err)
+			require.True(t, e.tells)
+			e.verdict = liveness.Verdict{State: liveness.Dead, Gone: tt.gone}
+			p := &Passage{cfg: &Config{Queue: testQueue, Site: &Site{}}}
+			require.Equal(t, tt.aside, p.reclaim(x, &e))
+		})
+	}
+}
+
 // TestGoneIsForgotten: names are never used again.
 func TestGoneIsForgotten(t *testing.T) {
 	n := &names{self: identity(t)}
