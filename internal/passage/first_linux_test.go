@@ -135,3 +135,29 @@ func TestReportIsOfOneMoment(t *testing.T) {
 	}
 	require.NoError(t, reader.Leave())
 }
+
+// TestTurnOfMarkedTicketIsLost: a ticket that has rested, and is removed by a stranger
+// while its owner is inside again, does not simply rest anew: the turn was lost.
+func TestTurnOfMarkedTicketIsLost(t *testing.T) {
+	for _, settled := range []bool{false, true} {
+		cfg := configIn(t.TempDir())
+		rests := restingIn(t, cfg)
+		comeBack := func() *Passage {
+			p := New(cfg)
+			require.NoError(t, p.Join(t.Context()))
+			require.NoError(t, p.Wait(t.Context()))
+			require.Equal(t, filepath.Base(rests.ID), p.Ticket(), "it came back to its ticket")
+			return p
+		}
+		p := comeBack()
+		if settled { // the directory's times have stood long enough to tell of a change
+			times, err := p.dir.Times()
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return p.dir.Settled(times) }, 5*time.Second, time.Millisecond)
+			require.NoError(t, p.Leave())
+			p = comeBack()
+		}
+		require.NoError(t, os.Remove(rests.ID))
+		require.ErrorIs(t, p.Leave(), turn.ErrLost, "settled: %t", settled)
+	}
+}
