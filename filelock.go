@@ -78,8 +78,9 @@ import (
 //
 // It is no sync.Locker, because acquiring can fail. It needs no closing: when
 // the lock is not held, nothing is kept but, for a second or two, an open
-// directory that was used more than once and, on Linux after a wait, an inotify instance for all locks; and
-// for the time of WithLinger an empty file, if the lock was used twice within that.
+// directory that was used more than once and, on Linux after a wait, an inotify
+// instance for all locks; and for the time of WithLinger an empty file, if the lock was
+// used twice within that.
 // The directory is what keeps its filesystem from being unmounted: it is closed at once
 // after the first use, half a second to a second after the last of several, or by Close.
 //
@@ -453,6 +454,14 @@ func (l *FileLock) enter(ctx context.Context, g *grant, began time.Time) error {
 		l.log.acquired(p, time.Since(began))
 	}
 	return err
+}
+
+// take acquires by the line.
+func (l *line) take(ctx context.Context, g *grant) (turn.Passage, error) {
+	if g.try {
+		return l.Try(ctx, g)
+	}
+	return l.Acquire(ctx, g)
 }
 
 // failure makes an acquisition's error.

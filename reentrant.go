@@ -156,14 +156,6 @@ func (g *grant) claimNow() (current *grant, settled <-chan struct{}, err error) 
 	return nil, nil, err
 }
 
-// take acquires by the line.
-func (l *line) take(ctx context.Context, g *grant) (turn.Passage, error) {
-	if g.try {
-		return l.Try(ctx, g)
-	}
-	return l.Acquire(ctx, g)
-}
-
 // again returns nil if another acquisition by the owner that holds g is one hold more of
 // it, or why that is refused. What excludes more than the acquisition would serves it,
 // and what excludes less does not: it would be told that it excludes those whom it does
